@@ -1,0 +1,16 @@
+//! mailferry moves mailboxes between IMAP servers: one way, incremental, without loss and without
+//! duplicates. A manifest declares, a planner compares and writes a plan, the plan is applied.
+//!
+//! ```text
+//! manifest -> resolve -> rule --+
+//!    file     profile           +-> matching, planner -> plan -> apply -> store <= imap -> servers
+//! servers -> inspect -> snapshot+                          |       +---> state -> next plan, next apply
+//!                                                          +-> report -> people, --json
+//! ```
+//!
+//! The core does no input or output and cannot fail: `mail`, `identity`, `snapshot`, `rule`,
+//! `profile`, `resolve`, `matching`, `plan`, `planner`. `docs/architecture.md` has the map and the
+//! invariants.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
+
+pub mod mail;

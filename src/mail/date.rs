@@ -1,0 +1,261 @@
+//! Dates: instants, and INTERNALDATE with its zone (RFC 9051 §2.3.3).
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// 1971-01-01T00:00:00Z: older dates come out of some servers as dates of the next century.
+const OLDEST_SENDABLE: i64 = 31_536_000;
+
+/// How far after now a date may lie to be sent: clocks differ, servers turn later ones into now.
+const FUTURE_SLACK_SECONDS: i64 = 86_400;
+
+/// Zones outside of these are written in UTC.
+const ZONE_MINUTES: std::ops::RangeInclusive<i16> = -720..=840;
+
+/// An instant, in whole seconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The instant that lies `seconds` after 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
+        self.0
+    }
+
+    /// The instant so many seconds later, or earlier for a negative number.
+    #[must_use]
+    pub const fn plus(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+}
+
+/// RFC 3339 in UTC, as machine output has it.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.0) {
+            Ok(time) => write!(formatter, "{time}"),
+            Err(_) => write!(formatter, "@{}", self.0),
+        }
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let seconds = match text.strip_prefix('@') {
+            Some(number) => number.parse().ok(),
+            None => text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second),
+        };
+        seconds
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("not a time such as 2026-11-20T20:04:00Z"))
+    }
+}
+
+impl JsonSchema for Timestamp {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "An instant in UTC, RFC 3339",
+            "type": "string"
+        })
+    }
+}
+
+/// A message's INTERNALDATE: the instant, and the zone that the server wrote it in.
+///
+/// Two values are equal if their instants are: servers rewrite the zone.
+#[derive(Clone, Copy, Debug)]
+pub struct InternalDate {
+    instant: Timestamp,
+    offset_minutes: i16,
+}
+
+impl InternalDate {
+    /// Puts an instant into a zone; a zone of more than a day counts as UTC.
+    #[must_use]
+    pub fn new(instant: Timestamp, offset_minutes: i16) -> Self {
+        let offset_minutes = if offset_minutes.abs() < 1_440 { offset_minutes } else { 0 };
+        Self { instant, offset_minutes }
+    }
+
+    /// When it was.
+    #[must_use]
+    pub const fn instant(self) -> Timestamp {
+        self.instant
+    }
+
+    /// Minutes east of UTC, less than a day either way.
+    #[must_use]
+    pub const fn offset_minutes(self) -> i16 {
+        self.offset_minutes
+    }
+
+    /// Reads `date-time` of RFC 9051 §9 without its quotes, such as ` 7-Feb-1994 21:52:25 -0800`.
+    ///
+    /// Tolerant of case, of a missing leading blank and of a missing zone, which counts as UTC. Only
+    /// dates that the calendar has are read; second 60 counts as 59.
+    #[must_use]
+    pub fn from_wire(octets: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(octets).ok()?;
+        let mut parts = text.split_ascii_whitespace();
+        let (date, time, zone) = (parts.next()?, parts.next()?, parts.next());
+        if parts.next().is_some() {
+            return None;
+        }
+        let mut date = date.split('-');
+        let (day, month, year) = (date.next()?, date.next()?, date.next()?);
+        let month = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(month))?;
+        let mut time = time.split(':');
+        let (hour, minute, second) = (time.next()?, time.next()?, time.next()?);
+        if date.next().is_some() || time.next().is_some() {
+            return None;
+        }
+        let civil = jiff::civil::DateTime::new(
+            year.parse().ok()?,
+            i8::try_from(month).ok()? + 1,
+            day.parse().ok()?,
+            hour.parse().ok()?,
+            minute.parse().ok()?,
+            0,
+            0,
+        )
+        .ok()?;
+        let second: i64 = second.parse::<u8>().ok().filter(|second| *second <= 60)?.min(59).into();
+        let offset_minutes = match zone {
+            Some(zone) => zone_minutes(zone)?,
+            None => 0,
+        };
+        let local = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
+        let instant = local + second - i64::from(offset_minutes) * 60;
+        Some(Self::new(Timestamp(instant), offset_minutes))
+    }
+
+    /// Writes the date for an APPEND command, quoted; nothing where it may not be sent as it is.
+    ///
+    /// Sent are only valid dates from 1971-01-01 to one day after `now`; a zone outside of -1200 to
+    /// +1400 is converted to UTC. What servers make of other dates was measured: mail lands in 2065.
+    #[must_use]
+    pub fn to_append(self, now: Timestamp) -> Option<String> {
+        let seconds = self.instant.0;
+        if !(OLDEST_SENDABLE..=now.0.saturating_add(FUTURE_SLACK_SECONDS)).contains(&seconds) {
+            return None;
+        }
+        let offset =
+            if ZONE_MINUTES.contains(&self.offset_minutes) { self.offset_minutes } else { 0 };
+        let local = jiff::Timestamp::from_second(seconds + i64::from(offset) * 60).ok()?;
+        let local = local.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        let month = MONTHS.get(usize::try_from(local.month() - 1).ok()?)?;
+        let sign = if offset < 0 { '-' } else { '+' };
+        let zone = offset.abs();
+        Some(format!(
+            "\"{:2}-{month}-{:04} {:02}:{:02}:{:02} {sign}{:02}{:02}\"",
+            local.day(),
+            local.year(),
+            local.hour(),
+            local.minute(),
+            local.second(),
+            zone / 60,
+            zone % 60,
+        ))
+    }
+}
+
+fn zone_minutes(zone: &str) -> Option<i16> {
+    let sign = match zone.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let digits = zone.get(1..).filter(|digits| digits.len() == 4)?;
+    let number: i16 = digits.parse().ok()?;
+    let (hours, minutes) = (number / 100, number % 100);
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 60 + minutes))
+}
+
+impl PartialEq for InternalDate {
+    fn eq(&self, other: &Self) -> bool {
+        self.instant == other.instant
+    }
+}
+
+impl Eq for InternalDate {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_795_000_000); // 2026-11-18
+
+    fn read(text: &str) -> Option<i64> {
+        InternalDate::from_wire(text.as_bytes()).map(|date| date.instant().seconds())
+    }
+
+    #[test]
+    fn dates_of_servers_are_read_as_instants() {
+        assert_eq!(read(" 7-Feb-1994 21:52:25 -0800"), Some(760_686_745));
+        assert_eq!(read("07-feb-1994 21:52:25 -0800"), Some(760_686_745));
+        assert_eq!(read("1-Jan-1970 00:00:00 +0000"), Some(0));
+        assert_eq!(read("31-Dec-1969 23:59:59"), Some(-1));
+        assert_eq!(read("30-Jun-2012 23:59:60 +0000"), Some(1_341_100_799));
+    }
+
+    #[test]
+    fn what_the_calendar_lacks_is_no_date() {
+        for text in [
+            "29-Feb-2023 10:00:00 +0000",
+            "32-Foo-2026 10:00:00 +0000",
+            "1-Jan-2020 25:00:00 +0000",
+            "1-Jan-2020 10:00:61 +0000",
+            "NIL",
+            "",
+            "1-Jan-2020",
+            "1-Jan-2020 10:00:00 GMT",
+            "1-Jan-99999999999999 10:00:00 +0000",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_dates_that_servers_keep_are_sent() {
+        let send = |text: &str| InternalDate::from_wire(text.as_bytes()).unwrap().to_append(NOW);
+        assert_eq!(send("7-Feb-1994 21:52:25 -0800").unwrap(), "\" 7-Feb-1994 21:52:25 -0800\"");
+        assert_eq!(send("17-Jul-1996 02:44:25 +1500").unwrap(), "\"16-Jul-1996 11:44:25 +0000\"");
+        assert_eq!(send("31-Dec-1970 23:59:59 +0000"), None);
+        assert_eq!(send("1-Jan-0024 00:00:00 +0000"), None);
+        assert_eq!(send("1-Jan-2038 00:00:00 +0000"), None);
+        assert!(InternalDate::new(NOW.plus(86_400), 0).to_append(NOW).is_some());
+        assert!(InternalDate::new(NOW.plus(86_401), 0).to_append(NOW).is_none());
+    }
+
+    #[test]
+    fn what_is_sent_reads_back_as_the_same_instant() {
+        for (seconds, zone) in [(1_000_000_000, 330), (1_582_934_400, -210), (1_582_977_599, 840)] {
+            let date = InternalDate::new(Timestamp(seconds), zone);
+            let sent = date.to_append(NOW).unwrap();
+            assert_eq!(InternalDate::from_wire(sent.trim_matches('"').as_bytes()), Some(date));
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Flags and keywords (RFC 9051 §2.3.2).
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Longest keyword that is believed and sent, in octets. Servers cut or refuse far earlier.
+const KEYWORD_OCTETS_MAX: usize = 200;
+
+/// One flag of a message: one of the five system flags that a client may set, or a keyword.
+///
+/// A value that exists can be written into a command: a keyword holds atom characters only. `\Recent`
+/// is no value of this type, since no client may set it (RFC 3501 §2.3.2). Keywords are equal and
+/// ordered without regard to case (RFC 9051 §2.3.2) and keep the spelling they came in.
+#[derive(Clone, Debug)]
+pub enum Flag {
+    /// `\Seen`.
+    Seen,
+    /// `\Answered`.
+    Answered,
+    /// `\Flagged`.
+    Flagged,
+    /// `\Deleted`.
+    Deleted,
+    /// `\Draft`.
+    Draft,
+    /// A keyword, such as `$Forwarded`; atom characters only.
+    Keyword(Box<str>),
+}
+
+impl Flag {
+    /// Reads a flag as a server wrote it. Nothing for `\Recent`, `\*`, unknown system flags, and
+    /// keywords with characters that an atom cannot hold.
+    #[must_use]
+    pub fn from_wire(octets: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(octets).ok()?;
+        if let Some(name) = text.strip_prefix('\\') {
+            return [Self::Seen, Self::Answered, Self::Flagged, Self::Deleted, Self::Draft]
+                .into_iter()
+                .find(|flag| flag.as_str()[1..].eq_ignore_ascii_case(name));
+        }
+        let fits =
+            !text.is_empty() && text.len() <= KEYWORD_OCTETS_MAX && text.bytes().all(is_atom_octet);
+        fits.then(|| Self::Keyword(text.into()))
+    }
+
+    /// The flag as commands and people write it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Seen => "\\Seen",
+            Self::Answered => "\\Answered",
+            Self::Flagged => "\\Flagged",
+            Self::Deleted => "\\Deleted",
+            Self::Draft => "\\Draft",
+            Self::Keyword(name) => name,
+        }
+    }
+
+    /// Tells whether this is a keyword and not a system flag.
+    #[must_use]
+    pub const fn is_keyword(&self) -> bool {
+        matches!(self, Self::Keyword(_))
+    }
+
+    fn folded(&self) -> Cow<'_, str> {
+        let text = self.as_str();
+        if text.bytes().any(|octet| octet.is_ascii_uppercase()) {
+            Cow::Owned(text.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+}
+
+/// `ATOM-CHAR` of RFC 9051 §9, the strict reading: no `]` either, and no 8-bit octets.
+const fn is_atom_octet(octet: u8) -> bool {
+    octet.is_ascii_graphic()
+        && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
+}
+
+impl PartialEq for Flag {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str().eq_ignore_ascii_case(other.as_str())
+    }
+}
+
+impl Eq for Flag {}
+
+impl PartialOrd for Flag {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Flag {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.folded().cmp(&other.folded())
+    }
+}
+
+impl std::hash::Hash for Flag {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.folded().hash(state);
+    }
+}
+
+impl fmt::Display for Flag {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Flag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        Self::from_wire(text.as_bytes())
+            .ok_or_else(|| serde::de::Error::custom("not a flag that a client may set"))
+    }
+}
+
+impl JsonSchema for Flag {
+    fn schema_name() -> Cow<'static, str> {
+        "Flag".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A system flag such as \\Seen, or a keyword of atom characters",
+            "type": "string"
+        })
+    }
+}
+
+/// The flags of one message.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct FlagSet(BTreeSet<Flag>);
+
+impl FlagSet {
+    /// No flag.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeSet::new())
+    }
+
+    /// Adds a flag; tells whether it was not there.
+    pub fn insert(&mut self, flag: Flag) -> bool {
+        self.0.insert(flag)
+    }
+
+    /// Takes a flag out; tells whether it was there.
+    pub fn remove(&mut self, flag: &Flag) -> bool {
+        self.0.remove(flag)
+    }
+
+    /// Tells whether the flag is set.
+    #[must_use]
+    pub fn contains(&self, flag: &Flag) -> bool {
+        self.0.contains(flag)
+    }
+
+    /// Tells whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The flags, ordered.
+    pub fn iter(&self) -> impl Iterator<Item = &Flag> {
+        self.0.iter()
+    }
+
+    /// Flags of this set that `other` lacks.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        Self(self.0.difference(&other.0).cloned().collect())
+    }
+
+    /// Flags of either set.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self(self.0.union(&other.0).cloned().collect())
+    }
+
+    /// Flags of both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).cloned().collect())
+    }
+}
+
+impl FromIterator<Flag> for FlagSet {
+    fn from_iter<T: IntoIterator<Item = Flag>>(flags: T) -> Self {
+        Self(flags.into_iter().collect())
+    }
+}
+
+/// Blank-separated, as people and commands write a list of flags.
+impl fmt::Display for FlagSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, flag) in self.0.iter().enumerate() {
+            if position > 0 {
+                formatter.write_str(" ")?;
+            }
+            flag.fmt(formatter)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a mailbox lets a client change for good (`PERMANENTFLAGS`, RFC 9051 §7.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PermanentFlags {
+    /// The flags that the server named.
+    pub listed: FlagSet,
+    /// Whether new keywords may be made (`\*`).
+    pub any_keyword: bool,
+}
+
+impl PermanentFlags {
+    /// Everything can be kept: what is assumed of a mailbox that does not say (RFC 9051 §7.1).
+    #[must_use]
+    pub fn all() -> Self {
+        let listed = [Flag::Seen, Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Draft];
+        Self { listed: listed.into_iter().collect(), any_keyword: true }
+    }
+
+    /// Tells whether the mailbox keeps this flag.
+    #[must_use]
+    pub fn keeps(&self, flag: &Flag) -> bool {
+        self.listed.contains(flag) || (self.any_keyword && flag.is_keyword())
+    }
+
+    /// Returns the flags that the mailbox keeps, and those that it cannot keep. What cannot be kept
+    /// is returned so that it can be reported; it is never dropped in silence.
+    #[must_use]
+    pub fn storable(&self, wanted: &FlagSet) -> (FlagSet, FlagSet) {
+        let (kept, refused) = wanted.iter().cloned().partition(|flag| self.keeps(flag));
+        (FlagSet(kept), FlagSet(refused))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_compare_without_case_and_keep_their_spelling() {
+        let sent = Flag::from_wire(b"$MdnSent").unwrap();
+        assert_eq!(sent, Flag::from_wire(b"$MDNSENT").unwrap());
+        assert_eq!(sent.as_str(), "$MdnSent");
+    }
+
+    #[test]
+    fn what_no_client_may_set_or_write_is_no_flag() {
+        let bad: [&[u8]; 9] =
+            [b"\\Recent", b"\\*", b"\\Bogus", b"", b"a b", b"a]b", b"a\"b", b"a\r\nX", b"caf\xe9"];
+        for octets in bad {
+            assert!(Flag::from_wire(octets).is_none(), "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn flags_that_cannot_be_kept_come_back() {
+        let permanent = PermanentFlags { any_keyword: false, ..PermanentFlags::all() };
+        let wanted: FlagSet = [Flag::Seen, Flag::Keyword("Work".into())].into_iter().collect();
+        let (kept, refused) = permanent.storable(&wanted);
+        assert_eq!((kept.to_string(), refused.to_string()), ("\\Seen".into(), "Work".into()));
+    }
+}
