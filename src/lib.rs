@@ -14,3 +14,5 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 pub mod mail;
+pub mod rule;
+pub mod store;

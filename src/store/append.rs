@@ -1,0 +1,96 @@
+//! Writing messages: the queue that an append pulls from, and what becomes of each message.
+
+use std::io;
+
+use crate::mail::{FlagSet, Uid, UidValidity};
+use crate::store::error::Refusal;
+
+/// Names one message of a queue until its result is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// One message that is ready to be appended. Its intent is durable before the queue hands it out.
+#[derive(Clone, Debug)]
+pub struct AppendMessage {
+    /// Names it in its result.
+    pub ticket: Ticket,
+    /// Flags to store it with, each one whitelisted by its type.
+    pub flags: FlagSet,
+    /// INTERNALDATE as the command line wants it, quoted
+    /// ([`InternalDate::to_append`](crate::mail::InternalDate::to_append)); nothing where the server
+    /// is to choose, which only a plan that says so does.
+    pub date: Option<String>,
+    /// The exact number of octets of the body.
+    pub octets: u64,
+}
+
+/// The rest of a body will not come: the source was lost inside it. An announced literal cannot be
+/// cancelled, so the destination's connection must be dropped, never padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the source was lost inside a message")]
+pub struct BodyLost;
+
+/// Hands out messages in order and takes their results.
+///
+/// The calls for one message are `next`, then `body` exactly once, then, at any later time, `done`.
+/// An adapter may have any number of messages between `body` and `done`.
+pub trait AppendQueue {
+    /// The next message; waits for one if `wait` is set, and returns nothing at once otherwise.
+    /// After the end it always returns nothing; [`ended`](Self::ended) tells the two apart.
+    fn next(&mut self, wait: bool) -> Option<AppendMessage>;
+
+    /// Tells whether no message will come any more.
+    fn ended(&self) -> bool;
+
+    /// Pours the body of the message that `next` returned last into `sink`, in pieces of at most
+    /// 64 KiB, exactly as many octets as announced.
+    ///
+    /// # Errors
+    ///
+    /// The sink's own error, or [`BodyLost`] within an [`io::Error`].
+    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>;
+
+    /// Takes the result of a message, in the order of the server's answers.
+    fn done(&mut self, ticket: Ticket, result: AppendResult);
+}
+
+/// What became of one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppendResult {
+    /// The server said OK, which is final. Where it gave no usable APPENDUID, the UID is not known.
+    Stored(Stored),
+    /// The server said NO or BAD, in words that may or may not prove that nothing was stored: see
+    /// [`Refusal::proves_not_stored`].
+    Refused(Refusal),
+    /// Nobody knows: the connection ended, or said BYE, before the answer.
+    Unknown(Unknown),
+}
+
+/// Where a message was stored, as APPENDUID told (RFC 4315 §3). Not yet checked against the folder:
+/// who asked does that (it may be foreign, short or swapped).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// UIDVALIDITY and UID, where the answer held them.
+    pub at: Option<(UidValidity, Uid)>,
+}
+
+/// What is known of a message whose fate is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// Every octet of the literal was handed to the socket: the append may still complete. If not,
+    /// it cannot.
+    pub handed_over: bool,
+}
+
+/// How an append of a queue ended, when the connection is still good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AppendOutcome {
+    /// How many messages went out in non-synchronising windows or batches.
+    pub pipelined: u64,
+    /// How many waited for a continuation each.
+    pub synchronised: u64,
+    /// A BAD came inside a non-synchronising window: it was stopped for this server for good.
+    pub window_stopped: bool,
+    /// How many empty messages the server stored when it was asked whether it refuses these.
+    pub empty_stored: u64,
+}

@@ -1,0 +1,182 @@
+//! The ports: what the rest of the program may ask of a server.
+//!
+//! Three ports differ by what they can do, so that the compiler keeps the promises: [`Look`] and
+//! [`Source`] only read; [`Destination`] adds messages, folders, subscriptions and changes flags;
+//! [`Remove`] is apart, for either side, and nothing implements it yet. Commands that promise to
+//! change nothing hold a [`Source`] for both ends.
+//!
+//! Shapes are made for pipelines: sets go in, rows come out in any order through a sink, and an
+//! append pulls its messages from a queue, so that an adapter may batch, overlap and choose its
+//! commands without a change here.
+//!
+//! # Never
+//!
+//! * Never knows IMAP's syntax, a plan or a rule.
+//! * Never fails in silence: every UID asked for comes through the sink or is listed as missing.
+
+mod ability;
+mod append;
+mod error;
+mod fetch;
+mod look;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
+
+pub use ability::{Abilities, AppendWays};
+pub use append::{
+    AppendMessage, AppendOutcome, AppendQueue, AppendResult, BodyLost, Stored, Ticket, Unknown,
+};
+pub use error::{Connect, Refusal, ResponseCode, Retry, StoreError};
+pub use fetch::{FetchOutcome, FetchSink, Flow, HeaderFields, Items, Missing, MissingWhy, RowHead};
+pub use look::{
+    FlagChange, FlagOutcome, FolderState, FolderStatus, ListRow, Listing, Namespace, ServerSeen,
+};
+
+use crate::mail::{FlagSet, Role, Uid, UidSet, WireName};
+
+/// What can be seen of either side without reading mail. Folders are opened with EXAMINE and
+/// headers fetched with `BODY.PEEK` (RFC 9051 §6.3.3, §6.4.5), so that looking leaves no mark.
+pub trait Look: Send {
+    /// What the server said of itself and of the login.
+    fn seen(&self) -> &ServerSeen;
+
+    /// What the server offers. Asked, never guessed from the server's name.
+    fn abilities(&self) -> &Abilities;
+
+    /// Lists namespaces and all folders of the personal namespace, with attributes, subscriptions
+    /// and, where the server gives them along, counts.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`]; none of them leaves a partial listing behind.
+    fn list(&mut self) -> Result<Listing, StoreError>;
+
+    /// Reads counts of a folder without opening it (STATUS, RFC 9051 §6.3.11).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] where the folder cannot be looked at.
+    fn status(&mut self, folder: &WireName) -> Result<FolderStatus, StoreError>;
+
+    /// Opens a folder anew with EXAMINE, also if it is open already, and tells its state as of now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] where the folder cannot be opened.
+    fn open(&mut self, folder: &WireName) -> Result<FolderState, StoreError>;
+
+    /// Reads rows without bodies, in any order of UIDs. Header fields that `items` asks for come as
+    /// pieces of the row. Opens `folder` if it is not the open one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the connection is lost or the folder cannot be opened; the sink may then
+    /// hold a part.
+    fn scan(
+        &mut self,
+        folder: &WireName,
+        uids: &UidSet,
+        items: Items,
+        sink: &mut dyn FetchSink,
+    ) -> Result<FetchOutcome, StoreError>;
+
+    /// Returns the UIDs that an IMAP SEARCH finds in `folder`; `keys` is the author's own search
+    /// program (RFC 9051 §6.4.4), checked by the adapter to be one line.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] where the server does not take the search.
+    fn search(&mut self, folder: &WireName, keys: &str) -> Result<UidSet, StoreError>;
+
+    /// Ends the session in good order. Dropping it without this is safe.
+    fn close(&mut self);
+}
+
+/// Reads mail. There is no method that changes anything.
+pub trait Source: Look {
+    /// Reads whole messages in pieces; no message is ever held whole. They come in ascending order
+    /// of UIDs wherever the server answers in that order, which no server has to.
+    ///
+    /// Every UID of `uids` either comes through the sink (`begin`, pieces, `end`) or is listed in
+    /// the outcome. A sink that needs a pause blocks in its calls; [`Flow::Stop`] ends the fetch
+    /// early, and what was not begun is listed as [`MissingWhy::NotAsked`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the connection is lost or the folder cannot be opened; a message that
+    /// was begun and not ended is then incomplete.
+    fn fetch(
+        &mut self,
+        folder: &WireName,
+        uids: &UidSet,
+        sink: &mut dyn FetchSink,
+    ) -> Result<FetchOutcome, StoreError>;
+}
+
+/// Adds mail, folders and subscriptions, and changes flags. Reading back comes with it.
+pub trait Destination: Source {
+    /// Creates one folder, with a special use where the server can (RFC 6154 §3). Parents are not
+    /// made; `[ALREADYEXISTS]` counts as done.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] where the server does not make it.
+    fn create(&mut self, folder: &WireName, role: Option<Role>) -> Result<(), StoreError>;
+
+    /// Subscribes to a folder. Twice is once.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] where the server does not.
+    fn subscribe(&mut self, folder: &WireName) -> Result<(), StoreError>;
+
+    /// Opens an empty folder as one that is about to be written to (SELECT), tells its state, and leaves
+    /// it again. Some servers make up a UIDVALIDITY for an empty folder each time they are asked, until
+    /// somebody opens it so.
+    ///
+    /// # Errors
+    ///
+    /// As [`Look::open`].
+    fn prepare(&mut self, folder: &WireName) -> Result<FolderState, StoreError>;
+
+    /// Appends the messages that `queue` hands out, in that order, by whatever means the server
+    /// offers, and reports each to the queue. Returns when the queue has ended, or as soon as the
+    /// connection can no longer be used; then every message handed out has had its result.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the connection is dead. Messages whose fate is not known have been
+    /// reported as [`AppendResult::Unknown`] before this returns.
+    fn append(
+        &mut self,
+        folder: &WireName,
+        queue: &mut dyn AppendQueue,
+    ) -> Result<AppendOutcome, StoreError>;
+
+    /// Adds or takes away flags of messages, by difference only (`+FLAGS`, `-FLAGS`). UIDs that do
+    /// not exist are listed in the outcome. The flags that the server then reports are in it too.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] where the server does not change them.
+    fn change_flags(
+        &mut self,
+        folder: &WireName,
+        uids: &UidSet,
+        change: &FlagChange,
+    ) -> Result<FlagOutcome, StoreError>;
+}
+
+/// Takes mail away. Only a plan that names what is to go is ever given one; nothing implements this
+/// port yet.
+pub trait Remove: Look {
+    /// Removes exactly these messages (UID EXPUNGE, RFC 4315 §2.1).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] where the server cannot remove exactly these.
+    fn expunge(&mut self, folder: &WireName, uids: &UidSet) -> Result<UidSet, StoreError>;
+}
+
+/// The flags of rows that a command reported: UID and flags.
+pub type FlagRows = Vec<(Uid, FlagSet)>;
