@@ -13,6 +13,9 @@
 //! invariants.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
+pub mod identity;
 pub mod mail;
+pub mod matching;
 pub mod rule;
+pub mod snapshot;
 pub mod store;

@@ -1,0 +1,124 @@
+//! Takes addresses out of an address list (RFC 5322 §3.4), whatever stands around them.
+
+use crate::identity::date::without_comments;
+use crate::identity::text;
+
+/// The addresses in lower case, sorted and separated by commas: names, comments, groups, routes and
+/// blanks are dropped. The normal text of the field where no address is found.
+pub(super) fn normal(value: &[u8]) -> String {
+    let mut found: Vec<String> = mailboxes(&without_comments(&text::ascii(value)))
+        .iter()
+        .filter_map(|one| address(one))
+        .collect();
+    if found.is_empty() {
+        return text::normal(value);
+    }
+    found.sort_unstable();
+    found.join(",")
+}
+
+/// Cuts a list at commas and semicolons outside of quotes and angle brackets; drops names of groups.
+fn mailboxes(list: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut one = String::new();
+    let (mut quoted, mut angled, mut escaped) = (false, false, false);
+    for character in list.chars() {
+        let plain = !escaped;
+        escaped = plain && quoted && character == '\\';
+        match character {
+            '"' if plain => quoted = !quoted,
+            '<' if !quoted => angled = true,
+            '>' if !quoted => angled = false,
+            ',' | ';' if !quoted && !angled => {
+                found.push(std::mem::take(&mut one));
+                continue;
+            }
+            ':' if !quoted && !angled => {
+                one.clear();
+                continue;
+            }
+            _ => {}
+        }
+        one.push(character);
+    }
+    found.push(one);
+    found
+}
+
+fn address(mailbox: &str) -> Option<String> {
+    let inner = match (last_unquoted(mailbox, '<'), mailbox.rfind('>')) {
+        (Some(start), Some(end)) if start < end => &mailbox[start + 1..end],
+        (Some(start), None) => &mailbox[start + 1..],
+        _ => mailbox,
+    };
+    // A source route (RFC 5322 §4.4) stands before the address.
+    let inner = match inner.rfind(':') {
+        Some(at) if inner.trim_start().starts_with('@') => &inner[at + 1..],
+        _ => inner,
+    };
+    let address: String = inner.chars().filter(|character| !character.is_whitespace()).collect();
+    address.contains('@').then(|| address.to_lowercase())
+}
+
+fn last_unquoted(text: &str, wanted: char) -> Option<usize> {
+    let mut quoted = false;
+    let mut found = None;
+    for (at, character) in text.char_indices() {
+        if character == '"' {
+            quoted = !quoted;
+        } else if character == wanted && !quoted {
+            found = Some(at);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(value: &[u8], expected: &str) {
+        assert_eq!(normal(value), expected);
+    }
+
+    #[test]
+    fn one_address_written_in_many_ways_is_one_address() {
+        for value in [
+            "Anna@Example.org",
+            "<anna@example.org>",
+            "Anna B <anna@example.org>",
+            "\"B, Anna <x@y>\" <anna@example.org>",
+            "=?utf-8?q?Ann=C3=A1?= <anna@EXAMPLE.org>",
+            "anna@example.org (Anna (B))",
+            "Friends: Anna <anna@example.org>;",
+            "<@relay,@other:anna@example.org>",
+            "Anna\r\n\t<anna @ example.org>",
+            "Anna <anna@example.org",
+        ] {
+            check(value.as_bytes(), "anna@example.org");
+        }
+    }
+
+    #[test]
+    fn several_addresses_are_sorted() {
+        check(b"b@x, A <a@x>", "a@x,b@x");
+        check(b"List: b@x, a@x;, c@x", "a@x,b@x,c@x");
+    }
+
+    #[test]
+    fn text_without_an_address_is_text() {
+        check(b"Mailer \xe9  Daemon", "MAILER X DAEMON");
+        check(b"undisclosed-recipients:;", "UNDISCLOSED-RECIPIENTS:;");
+        check(b"", "");
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_have_a_normal_form(value: Vec<u8>) {
+            let _ = normal(&value);
+        }
+    }
+}

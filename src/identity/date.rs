@@ -1,0 +1,250 @@
+//! Reads dates of header fields (RFC 5322 §3.3, §4.3), as tolerantly as mail needs.
+
+use crate::identity::text;
+use crate::mail::Timestamp;
+
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+
+const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// Reads a date: with or without weekday, seconds and zone, comments anywhere, years of two digits,
+/// obsolete zone names, and the order of `asctime`. A zone that is not known counts as UTC
+/// (RFC 5322 §4.3). Nothing where the calendar lacks the day.
+pub(super) fn instant(value: &[u8]) -> Option<Timestamp> {
+    let text = without_comments(&text::ascii(value)).to_ascii_lowercase();
+    let mut parts = Parts::default();
+    for token in text.split([' ', ',']).filter(|token| !token.is_empty()) {
+        parts.take(token)?;
+    }
+    parts.instant()
+}
+
+#[derive(Default)]
+struct Parts {
+    day: Option<i8>,
+    month: Option<i8>,
+    year: Option<i16>,
+    time: Option<(i8, i8, i8)>,
+    numeric_zone: Option<i64>,
+    named_zone: Option<i64>,
+}
+
+impl Parts {
+    fn take(&mut self, token: &str) -> Option<()> {
+        let first = token.bytes().next()?;
+        if matches!(first, b'+' | b'-') {
+            self.numeric_zone = Some(zone_seconds(token)?);
+        } else if token.contains(':') {
+            // A zone may be glued to the time.
+            let (time, zone) = match token.find(['+', '-']) {
+                Some(at) => token.split_at(at),
+                None => (token, ""),
+            };
+            self.time = Some(clock(time)?);
+            if !zone.is_empty() {
+                self.numeric_zone = Some(zone_seconds(zone)?);
+            }
+        } else if first.is_ascii_digit() {
+            self.take_digits(token)?;
+        } else {
+            self.take_word(token)?;
+        }
+        Some(())
+    }
+
+    /// `2`, `2026`, or `2-jan-2026`.
+    fn take_digits(&mut self, token: &str) -> Option<()> {
+        for part in token.split('-') {
+            if part.bytes().all(|digit| digit.is_ascii_digit()) {
+                if self.day.is_none() {
+                    self.day = Some(part.parse().ok()?);
+                } else if self.year.is_none() {
+                    self.year = Some(year(part)?);
+                } else {
+                    return None;
+                }
+            } else {
+                self.take_word(part)?;
+            }
+        }
+        Some(())
+    }
+
+    fn take_word(&mut self, word: &str) -> Option<()> {
+        let word = word.trim_end_matches('.');
+        let start = word.get(..3).unwrap_or(word);
+        if let (None, Some(index)) = (self.month, MONTHS.iter().position(|name| *name == start)) {
+            self.month = Some(i8::try_from(index + 1).ok()?);
+        } else if WEEKDAYS.contains(&start) {
+        } else {
+            // `gmt+0100` and its like.
+            let (name, offset) = match word.find(['+', '-']) {
+                Some(at) => word.split_at(at),
+                None => (word, ""),
+            };
+            if name.is_empty() || !name.bytes().all(|letter| letter.is_ascii_alphabetic()) {
+                return None;
+            }
+            if !offset.is_empty() {
+                self.numeric_zone = Some(zone_seconds(offset)?);
+            }
+            if self.named_zone.is_none() {
+                self.named_zone = Some(named_zone(name));
+            }
+        }
+        Some(())
+    }
+
+    fn instant(&self) -> Option<Timestamp> {
+        let (hour, minute, second) = self.time?;
+        let local = jiff::civil::Date::new(self.year?, self.month?, self.day?)
+            .ok()?
+            .at(hour, minute, second, 0)
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp()
+            .as_second();
+        let zone = self.numeric_zone.or(self.named_zone).unwrap_or(0);
+        Some(Timestamp::from_seconds(local - zone))
+    }
+}
+
+/// Years of two and three digits are of the past (RFC 5322 §4.3).
+fn year(digits: &str) -> Option<i16> {
+    let number: i16 = digits.parse().ok()?;
+    match digits.len() {
+        1 => None,
+        2 if number < 50 => Some(number + 2000),
+        2 | 3 => Some(number + 1900),
+        _ => Some(number),
+    }
+}
+
+fn clock(text: &str) -> Option<(i8, i8, i8)> {
+    let mut parts = text.split(':');
+    let hour: i8 = parts.next()?.parse().ok()?;
+    let minute: i8 = parts.next()?.parse().ok()?;
+    let second: i8 = match parts.next() {
+        Some(second) => second.split('.').next()?.parse().ok()?,
+        None => 0,
+    };
+    let fits = parts.next().is_none()
+        && (0..24).contains(&hour)
+        && (0..60).contains(&minute)
+        && (0..=60).contains(&second);
+    fits.then_some((hour, minute, second.min(59)))
+}
+
+/// `+0100`, `-5:30`, `+01`.
+fn zone_seconds(text: &str) -> Option<i64> {
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let (hours, minutes) = match text[1..].split_once(':') {
+        Some(parts) => parts,
+        None if text.len() == 5 && text.is_ascii() => text[1..].split_at(2),
+        None => (&text[1..], "0"),
+    };
+    let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
+    (hours < 24 && minutes < 60).then(|| sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60))
+}
+
+fn named_zone(name: &str) -> i64 {
+    let hours = match name {
+        "edt" => -4,
+        "est" | "cdt" => -5,
+        "cst" | "mdt" => -6,
+        "mst" | "pdt" => -7,
+        "pst" => -8,
+        _ => 0,
+    };
+    hours * 3600
+}
+
+/// Drops comments in parentheses, nested ones too.
+pub(super) fn without_comments(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut depth = 0_usize;
+    let (mut quoted, mut escaped) = (false, false);
+    for character in text.chars() {
+        let plain = !escaped;
+        escaped = plain && character == '\\';
+        match character {
+            '"' if plain && depth == 0 => quoted = !quoted,
+            '(' if plain && !quoted => depth += 1,
+            ')' if plain && !quoted && depth > 0 => {
+                depth -= 1;
+                result.push(' ');
+                continue;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            result.push(character);
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Option<i64> {
+        instant(text.as_bytes()).map(Timestamp::seconds)
+    }
+
+    #[test]
+    fn one_instant_written_in_many_ways_is_one_instant() {
+        for text in [
+            "Fri, 02 Jan 2026 15:04:05 +0100",
+            "2 Jan 2026 14:04:05 GMT",
+            "Fri, 2 Jan 26 14:04:05 UT",
+            "2 JAN 2026 09:04:05 EST",
+            "Fri, 2 Jan 2026 15:04:05 +0100 (CET (winter))",
+            "Fri (day), 2 January 2026 15:04:05 +01:00",
+            "Fri Jan  2 14:04:05 2026",
+            "2-Jan-2026 14:04:05",
+            "Fri,\r\n\t2 Jan 2026 15:04:05.123 +0100 CET",
+            "Fri, 2 Jan 2026 15:04:05 GMT+0100",
+            "Fri, 2 Jan 2026 15:04:05+0100",
+            "Fri, 2 Jan 2026 14:04:05 Z",
+        ] {
+            assert_eq!(read(text), Some(1_767_362_645), "{text}");
+        }
+        assert_eq!(read("2 Jan 2026 14:04 +0000"), Some(1_767_362_640));
+        assert_eq!(read("31 Dec 1999 23:59:60 +0000"), Some(946_684_799));
+        assert_eq!(read("31 Dec 99 23:59:59 +0000"), Some(946_684_799));
+        assert_eq!(read("31 Dec 099 23:59:59 +0000"), Some(946_684_799));
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in [
+            "",
+            "yesterday",
+            "29 Feb 2023 10:00:00 +0000",
+            "2 Jan 2026",
+            "2 Jan 2026 25:00:00",
+            "2 Jan 2026 3 10:00:00",
+            "2026-01-02T10:00:00Z",
+            "2 Jan 99999 10:00:00",
+            "2 Foo 2026 10:00:00",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_are_a_date_or_none(value: Vec<u8>) {
+            let _ = instant(&value);
+        }
+
+        #[test]
+        fn near_dates_do_not_panic(value in "[0-9a-z:+ (),.-]{0,40}") {
+            let _ = instant(value.as_bytes());
+        }
+    }
+}

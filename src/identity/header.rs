@@ -1,0 +1,121 @@
+//! Splits the octets of a header into fields, whatever shape they came in.
+
+use std::ops::Range;
+
+/// Octets of a header that are looked at. Servers pass on headers of any size; what tells messages
+/// apart stands in the first lines.
+const HEADER_OCTETS_MAX: usize = 1 << 20;
+
+/// The fields of one header, in their order.
+#[derive(Clone, Debug)]
+pub(super) struct Header<'a> {
+    octets: &'a [u8],
+    fields: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl<'a> Header<'a> {
+    /// Splits a header. Lines end with CR LF or a lone LF; where there is no LF at all, a lone CR ends
+    /// one. An mbox `From ` line, lines without a colon and continuations of nothing are passed over.
+    pub(super) fn split(octets: &'a [u8]) -> Self {
+        let octets = octets.get(..HEADER_OCTETS_MAX).unwrap_or(octets);
+        let ending = if octets.contains(&b'\n') { b'\n' } else { b'\r' };
+        let mut fields: Vec<(Range<usize>, Range<usize>)> = Vec::new();
+        // Whether the line before this one belongs to the last field.
+        let mut open = false;
+        let mut start = 0;
+        while start < octets.len() {
+            let end =
+                memchr::memchr(ending, &octets[start..]).map_or(octets.len(), |at| start + at);
+            let line = start..trimmed_end(octets, start, end);
+            start = end + 1;
+            if line.is_empty() {
+                break;
+            }
+            if is_blank(octets[line.start]) {
+                match fields.last_mut().filter(|_| open) {
+                    Some((_, value)) => value.end = line.end,
+                    None => open = false,
+                }
+                continue;
+            }
+            open = false;
+            if let Some(name) = field_name(&octets[line.clone()]) {
+                let name = line.start..line.start + name;
+                let value =
+                    name.end + memchr::memchr(b':', &octets[name.end..line.end]).unwrap_or(0);
+                fields.push((name, value + 1..line.end));
+                open = true;
+            }
+        }
+        Self { octets, fields }
+    }
+
+    /// The values of all fields of this name, in their order, folded as they came.
+    pub(super) fn values(&self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        let octets = self.octets;
+        self.fields
+            .iter()
+            .filter(move |(own, _)| octets[own.clone()].eq_ignore_ascii_case(name.as_bytes()))
+            .map(move |(_, value)| &octets[value.clone()])
+    }
+}
+
+/// The length of the field's name, without blanks before the colon; nothing where the line is no
+/// field.
+fn field_name(line: &[u8]) -> Option<usize> {
+    let colon = memchr::memchr(b':', line)?;
+    let name = line[..colon].trim_ascii_end();
+    (!name.is_empty() && name.iter().all(u8::is_ascii_graphic)).then_some(name.len())
+}
+
+const fn is_blank(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t')
+}
+
+/// The end of the line without its CR.
+fn trimmed_end(octets: &[u8], start: usize, end: usize) -> usize {
+    if end > start && octets[end - 1] == b'\r' { end - 1 } else { end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(header: &[u8], name: &str, expected: &[&str]) {
+        let header = Header::split(header);
+        let values: Vec<String> = header
+            .values(name)
+            .map(|value| {
+                String::from_utf8_lossy(value).split_whitespace().collect::<Vec<_>>().join(" ")
+            })
+            .collect();
+        assert_eq!(values, expected);
+    }
+
+    #[test]
+    fn folded_lines_are_joined_and_repeated_names_accumulate() {
+        let header = b"K1: a\nK2: b\n  c\n        d\nK3: e\nK1: other\n";
+        check(header, "k2", &["b c d"]);
+        check(header, "k1", &["a", "other"]);
+    }
+
+    #[test]
+    fn a_blank_line_ends_the_header_and_its_lack_does_not_hurt() {
+        check(b"K1: a\r\n\r\nK2: b", "k2", &[]);
+        check(b"K1: a\r\nK2: b", "k2", &["b"]);
+    }
+
+    #[test]
+    fn a_continuation_of_nothing_is_passed_over() {
+        check(b"  K1: a\nK3: b\nK1: other\n", "k1", &["other"]);
+        check(b"junk\n folded\nK1: a\n", "k1", &["a"]);
+    }
+
+    #[test]
+    fn odd_lines_do_not_hide_their_neighbours() {
+        check(b"From a@b Fri Jan  2\nK1: a\n", "k1", &["a"]);
+        check(b">From a\nK1 : a\n:x\nno colon\nK2:b\n", "k1", &["a"]);
+        check(b"K1: a\rK2: b\r\rK3: c", "k2", &["b"]);
+    }
+}
