@@ -16,6 +16,8 @@
 pub mod identity;
 pub mod mail;
 pub mod matching;
+pub mod plan;
+pub mod planner;
 pub mod rule;
 pub mod snapshot;
 pub mod store;
