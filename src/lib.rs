@@ -20,4 +20,5 @@ pub mod plan;
 pub mod planner;
 pub mod rule;
 pub mod snapshot;
+pub mod state;
 pub mod store;

@@ -1,0 +1,205 @@
+//! One database file: opened, brought up to date, worked with in transactions.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::ErrorCode;
+use rusqlite::OpenFlags;
+use rusqlite::Transaction;
+use rusqlite::TransactionBehavior;
+
+use crate::state::StateError;
+use crate::state::files;
+
+/// How long a reader beside us, such as a backup, is waited for.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Statements kept prepared.
+const STATEMENTS: usize = 64;
+
+/// What one kind of database is.
+pub(crate) struct Kind {
+    /// `PRAGMA application_id`: tells it from any other `SQLite` file.
+    pub(crate) application: i32,
+    /// Steps from an empty file; each raises `PRAGMA user_version` by one. Never changed once
+    /// released, only added to.
+    pub(crate) steps: &'static [&'static str],
+    /// What deleting a damaged file costs.
+    pub(crate) cost: &'static str,
+}
+
+impl Kind {
+    fn version(&self) -> i64 {
+        i64::try_from(self.steps.len()).unwrap_or(i64::MAX)
+    }
+}
+
+/// What ends a transaction without its being committed.
+pub(crate) enum Fault {
+    /// The database's own.
+    Sqlite(rusqlite::Error),
+    /// Ours.
+    State(StateError),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<StateError> for Fault {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+/// An open database.
+pub(crate) struct Database {
+    connection: Connection,
+    path: PathBuf,
+    cost: &'static str,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Database").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Opens a database file, making it where there is none, and brings it up to date.
+    pub(crate) fn open(path: &Path, kind: &Kind) -> Result<Self, StateError> {
+        // The files that SQLite puts beside it take its mode.
+        files::make_file(path, b"")?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .map_err(|error| fault(path, kind.cost, &error))?;
+        let mut database = Self { connection, path: path.to_owned(), cost: kind.cost };
+        let prepared = database.prepare(kind);
+        database.told(prepared)?;
+        Ok(database)
+    }
+
+    fn prepare(&mut self, kind: &Kind) -> Result<(), Fault> {
+        self.connection.busy_timeout(BUSY)?;
+        self.connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Before anything else: a newer program's file is left as it is.
+        check_version(&self.connection, kind)?;
+        let mode: String =
+            self.connection
+                .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if !mode.eq_ignore_ascii_case("wal") {
+            let text = format!("`{}`: its file system cannot hold it", self.path.display());
+            return Err(StateError::Database(text).into());
+        }
+        // Each commit is on disk when it returns: an intent is acknowledged by it.
+        self.connection.pragma_update(None, "synchronous", "full")?;
+        self.connection.pragma_update(None, "trusted_schema", false)?;
+        migrate(&mut self.connection, kind)
+    }
+
+    /// Reads.
+    pub(crate) fn read<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StateError> {
+        let result = work(&self.connection);
+        self.told(result)
+    }
+
+    /// Writes in one transaction; when this returns, it is on disk, or nothing of it is.
+    pub(crate) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, StateError> {
+        let result = transaction(&mut self.connection, work);
+        self.told(result)
+    }
+
+    fn told<T>(&self, result: Result<T, Fault>) -> Result<T, StateError> {
+        result.map_err(|stopped| match stopped {
+            Fault::Sqlite(error) => fault(&self.path, self.cost, &error),
+            Fault::State(error) => error,
+        })
+    }
+}
+
+fn transaction<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = work(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
+}
+
+/// Reads the version of the format; a newer one, and a file of another program, is refused.
+fn check_version(connection: &Connection, kind: &Kind) -> Result<i64, Fault> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let found = pragma("user_version")?;
+    let application = pragma("application_id")?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
+    if tables > 0 && application != i64::from(kind.application) {
+        let path = connection.path().unwrap_or_default();
+        let text = format!("`{path}` is a database of another program");
+        return Err(StateError::Database(text).into());
+    }
+    if found > kind.version() {
+        return Err(StateError::Newer { found, known: kind.version() }.into());
+    }
+    Ok(found)
+}
+
+fn migrate(connection: &mut Connection, kind: &Kind) -> Result<(), Fault> {
+    if check_version(connection, kind)? == kind.version() {
+        return Ok(());
+    }
+    transaction(connection, |transaction| {
+        // Again, inside: another process may have been here meanwhile.
+        let found = check_version(transaction, kind)?;
+        for (version, step) in (1_i64..).zip(kind.steps) {
+            if version > found {
+                transaction.execute_batch(step)?;
+                transaction.pragma_update(None, "user_version", version)?;
+            }
+        }
+        transaction.pragma_update(None, "application_id", kind.application)?;
+        Ok(())
+    })
+}
+
+/// Says which file, what is wrong, and what to do where something can be done.
+fn fault(path: &Path, cost: &str, error: &rusqlite::Error) -> StateError {
+    let path = path.display();
+    let system = |kind| StateError::Io(io::Error::new(kind, format!("`{path}`: {error}")));
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => system(io::ErrorKind::StorageFull),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            system(io::ErrorKind::PermissionDenied)
+        }
+        Some(ErrorCode::SystemIoFailure) => system(io::ErrorKind::Other),
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => damaged(&path, cost, error),
+        None if is_bad_value(error) => damaged(&path, cost, error),
+        _ => StateError::Database(format!("`{path}`: {error}")),
+    }
+}
+
+fn damaged(path: &std::path::Display<'_>, cost: &str, error: &rusqlite::Error) -> StateError {
+    StateError::Database(format!("`{path}` is damaged ({error}); it may be deleted: {cost}"))
+}
+
+const fn is_bad_value(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+    )
+}
