@@ -15,9 +15,12 @@
 
 pub mod identity;
 pub mod mail;
+pub mod manifest;
 pub mod matching;
 pub mod plan;
 pub mod planner;
+pub mod profile;
+pub mod resolve;
 pub mod rule;
 pub mod snapshot;
 pub mod state;
