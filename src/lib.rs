@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 pub mod identity;
+pub mod imap;
 pub mod mail;
 pub mod manifest;
 pub mod matching;
@@ -22,6 +23,7 @@ pub mod planner;
 pub mod profile;
 pub mod resolve;
 pub mod rule;
+pub mod session;
 pub mod snapshot;
 pub mod state;
 pub mod store;

@@ -1,0 +1,110 @@
+//! APPEND, by whatever means the server offers.
+//!
+//! # In, out
+//!
+//! In: a wire, a folder, a queue of messages. Out: a result for every message that was taken from the
+//! queue, in the order of the server's answers.
+//!
+//! # The law
+//!
+//! A server that does not understand an APPEND with a non-synchronising literal may read the body of
+//! the mail as commands. So a line is written from typed values only, and only what this server has
+//! accepted on this connection goes without waiting for its continuation: the spelling of the mailbox,
+//! each flag, and the kind of date ([`Proof`]).
+//!
+//! # Never
+//!
+//! * Never uses the connection after a BAD while a non-synchronising literal is unanswered.
+//! * Never pads or cuts a body: what was announced is sent, or the connection is given up.
+//! * Never has more unanswered than what fits into socket buffers, so that one thread suffices.
+
+mod probe;
+mod proof;
+mod window;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use crate::imap::append::window::Window;
+use crate::imap::command::mailbox;
+use crate::imap::wire::Wire;
+use crate::mail::WireName;
+use crate::store::AppendOutcome;
+use crate::store::AppendQueue;
+use crate::store::AppendWays;
+use crate::store::StoreError;
+
+pub(super) use crate::imap::append::proof::Proof;
+
+/// Largest body that goes with a non-synchronising literal, in octets: a larger one is worth asking
+/// first whether it is wanted.
+const WINDOW_BODY_MAX: u64 = 25 << 20;
+
+/// Largest literal that LITERAL- lets go without a continuation, in octets (RFC 7888 §5).
+const LITERAL_MINUS_MAX: u64 = 4_096;
+
+/// What is known of the server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    /// Ways to append that it announces.
+    pub(super) ways: AppendWays,
+    /// Largest message that it says it takes.
+    pub(super) limit: Option<u64>,
+    /// Words of refusals that prove that nothing was stored.
+    pub(super) refusals: &'a [String],
+    /// Set for good, for all connections to this server, once a window was answered with BAD.
+    pub(super) windows_stopped: &'a AtomicBool,
+}
+
+/// Whether a literal waits for its continuation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Literal {
+    /// `{n}`: the server is asked first.
+    Synchronising,
+    /// `{n+}`.
+    NonSynchronising,
+}
+
+impl Terms<'_> {
+    fn windows_are_stopped(&self) -> bool {
+        self.windows_stopped.load(Ordering::Relaxed)
+    }
+
+    fn stop_windows(&self) {
+        self.windows_stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Which literal is open to a body of this size, once the rest of the line is proved.
+    fn literal_for(&self, octets: u64) -> Literal {
+        let too_large =
+            octets > WINDOW_BODY_MAX || self.limit.is_some_and(|limit| octets > limit / 2);
+        let offered =
+            self.ways.literal_plus || (self.ways.literal_minus && octets <= LITERAL_MINUS_MAX);
+        if offered && !too_large && !self.windows_are_stopped() {
+            Literal::NonSynchronising
+        } else {
+            Literal::Synchronising
+        }
+    }
+}
+
+/// Appends what the queue hands out, until it ends.
+///
+/// # Errors
+///
+/// [`StoreError::Unsayable`] for a name that cannot be sent, before anything is taken from the queue.
+/// Any other means that the connection is to be dropped; every message that was taken has its result.
+pub(super) fn append(
+    wire: &mut Wire,
+    folder: &WireName,
+    terms: &Terms<'_>,
+    proof: &mut Proof,
+    queue: &mut dyn AppendQueue,
+) -> Result<AppendOutcome, StoreError> {
+    let mailbox = mailbox(folder)?;
+    wire.flush()?;
+    Window::new(wire, folder, mailbox, terms, proof, queue).run()
+}
+
+#[cfg(test)]
+mod tests;

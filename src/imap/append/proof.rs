@@ -1,0 +1,151 @@
+//! What a server has accepted on this connection, so that it may go without waiting.
+
+use std::collections::BTreeSet;
+
+use crate::mail::FlagSet;
+use crate::mail::WireName;
+
+/// Written length of a date-time with its quotes (RFC 9051 §9).
+const DATE_OCTETS: usize = 28;
+
+/// What was accepted. Lives as long as the connection: the next one may lead to another backend.
+#[derive(Debug, Default)]
+pub(in crate::imap) struct Proof {
+    mailboxes: BTreeSet<WireName>,
+    flags: BTreeSet<String>,
+    dates: BTreeSet<DateKind>,
+    probed: bool,
+}
+
+/// What sets one date apart from another for a server's parser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum DateKind {
+    /// No date.
+    Absent,
+    /// A date.
+    Present {
+        /// The day has one digit, and a blank before it.
+        one_digit: bool,
+        /// The zone is west of UTC.
+        west: bool,
+    },
+}
+
+/// The parts of a line that count for proof, besides the mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    flags: Vec<String>,
+    date: DateKind,
+}
+
+impl Line {
+    pub(super) fn new(flags: &FlagSet, date: DateKind) -> Self {
+        Self { flags: flags.iter().map(|flag| flag.as_str().to_owned()).collect(), date }
+    }
+}
+
+impl DateKind {
+    /// The kind of a date as it is written, with its quotes; nothing for what is no date: that never
+    /// gets into a line.
+    pub(super) fn of(date: Option<&str>) -> Option<Self> {
+        let Some(date) = date else { return Some(Self::Absent) };
+        let octets = date.as_bytes();
+        let shape = b"\"?9-Aaa-9999 99:99:99 +9999\"";
+        let fits = octets.len() == DATE_OCTETS
+            && octets.iter().zip(shape).enumerate().all(|(at, (octet, shape))| match shape {
+                b'9' => octet.is_ascii_digit(),
+                b'?' => *octet == b' ' || octet.is_ascii_digit(),
+                b'A' => octet.is_ascii_uppercase(),
+                b'a' => octet.is_ascii_lowercase(),
+                // The colons, blanks, dashes and quotes are themselves; only the zone has a choice.
+                b'+' if at == 22 => matches!(octet, b'+' | b'-'),
+                same => octet == same,
+            });
+        fits.then(|| Self::Present { one_digit: octets[1] == b' ', west: octets[22] == b'-' })
+    }
+}
+
+impl Proof {
+    /// Notes that a command with this mailbox's octets was answered OK: CREATE, STATUS, EXAMINE.
+    pub(in crate::imap) fn accept_mailbox(&mut self, name: &WireName) {
+        self.mailboxes.insert(name.clone());
+    }
+
+    pub(super) fn accept(&mut self, folder: &WireName, line: &Line) {
+        self.accept_mailbox(folder);
+        self.flags.extend(line.flags.iter().cloned());
+        self.dates.insert(line.date);
+    }
+
+    pub(super) fn covers(&self, folder: &WireName, line: &Line) -> bool {
+        self.mailboxes.contains(folder)
+            && self.dates.contains(&line.date)
+            && line.flags.iter().all(|flag| self.flags.contains(flag))
+    }
+
+    /// Tells whether probes are due, which they are once in a connection.
+    pub(super) fn begin_probing(&mut self) -> bool {
+        !std::mem::replace(&mut self.probed, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::InternalDate;
+    use crate::mail::Timestamp;
+
+    #[test]
+    fn every_date_that_is_ever_written_has_its_kind() {
+        let now = Timestamp::from_seconds(2_000_000_000);
+        for seconds in (40_000_000..2_000_000_000).step_by(7_777_777) {
+            for zone in [-720, -1, 0, 330, 840] {
+                let date = InternalDate::new(Timestamp::from_seconds(seconds), zone);
+                let written = date.to_append(now).unwrap();
+                let one_digit = written.starts_with("\" ");
+                let expected = DateKind::Present { one_digit, west: zone < 0 };
+                assert_eq!(DateKind::of(Some(&written)), Some(expected), "{written}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_has_none() {
+        assert_eq!(DateKind::of(None), Some(DateKind::Absent));
+        for text in [
+            "",
+            " 1-Feb-2020 00:00:00 +0000",
+            "\" 1-Feb-2020 00:00:00 +0000",
+            "\" 1-Feb-2020 00:00:00 +0000\" ",
+            "\" 1-Feb-2020 00:00:00\r\n0000\"",
+            "\"1x-Feb-2020 00:00:00 +0000\"",
+            "\" 1-FEB-2020 00:00:00 +0000\"",
+            "\" 1-Feb-2020 00-00-00 +0000\"",
+        ] {
+            assert_eq!(DateKind::of(Some(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_part_of_a_line_has_to_be_proved() {
+        let (inbox, other) = (WireName::new(*b"INBOX"), WireName::new(*b"Inbox"));
+        let line = |flags: &str, date| {
+            let flags = flags.split_whitespace();
+            let flags = flags.filter_map(|flag| crate::mail::Flag::from_wire(flag.as_bytes()));
+            Line::new(&flags.collect(), date)
+        };
+        let dated = DateKind::Present { one_digit: false, west: false };
+        let mut proof = Proof::default();
+        proof.accept(&inbox, &line("\\Seen $A", dated));
+        proof.accept(&inbox, &line("\\Draft", DateKind::Absent));
+        assert!(proof.covers(&inbox, &line("\\Draft $A", dated)));
+        assert!(proof.covers(&inbox, &line("", DateKind::Absent)));
+        assert!(!proof.covers(&inbox, &line("$a", dated)), "another spelling");
+        assert!(!proof.covers(&inbox, &line("\\Flagged", dated)));
+        let west = DateKind::Present { one_digit: false, west: true };
+        assert!(!proof.covers(&inbox, &line("", west)));
+        assert!(!proof.covers(&other, &line("", dated)));
+        proof.accept_mailbox(&other);
+        assert!(proof.covers(&other, &line("", dated)));
+    }
+}

@@ -1,0 +1,51 @@
+//! The adapter that speaks IMAP (RFC 3501, RFC 9051) over TCP and TLS.
+//!
+//! # In, out
+//!
+//! In: calls of the ports in [`crate::store`]. Out: values of [`crate::mail`]; no wire text, quoting,
+//! tag or encoding leaves this module.
+//!
+//! # Never
+//!
+//! * Never believes a server: every line, literal, wait and trickle is bounded.
+//! * Never sends text of a message, a server or a person inside a command except as a whitelisted
+//!   value, a quoted string or a literal.
+//! * Never uses a connection after anything but OK, NO or BAD.
+
+mod ability;
+mod append;
+mod change;
+mod command;
+mod connect;
+mod fetch;
+mod flags;
+mod greet;
+mod login;
+mod look;
+mod open;
+mod port;
+mod reader;
+mod request;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod scripted;
+mod search;
+mod server;
+mod session;
+#[cfg(test)]
+mod session_tests;
+mod tap;
+mod tls;
+mod wire;
+
+pub use port::Adds;
+pub use port::Connector;
+pub use port::ImapDestination;
+pub use port::ImapSource;
+pub use port::Port;
+pub use port::Reads;
+pub use server::EmptyAppend;
+pub use server::Server;
+pub use server::TlsMode;
+pub use server::Trust;

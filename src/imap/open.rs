@@ -1,0 +1,200 @@
+//! Opening folders: EXAMINE and SELECT (RFC 9051 §6.3.2, §6.3.3).
+//!
+//! # Never
+//!
+//! * Never opens for writing but to change flags.
+//! * Never goes on in a folder that took the place of the one that was opened before.
+
+use crate::imap::fetch::Opened;
+use crate::imap::reader::Code;
+use crate::imap::reader::Data;
+use crate::imap::request::Command;
+use crate::imap::session::OpenFolder;
+use crate::imap::session::Reply;
+use crate::imap::session::Session;
+use crate::mail::Flag;
+use crate::mail::ModSeq;
+use crate::mail::PermanentFlags;
+use crate::mail::Uid;
+use crate::mail::UidValidity;
+use crate::mail::WireName;
+use crate::store::FolderState;
+use crate::store::ResponseCode;
+use crate::store::StoreError;
+
+/// How a folder is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// EXAMINE: leaves no mark.
+    Read,
+    /// SELECT.
+    Write,
+}
+
+impl Session {
+    /// Opens a folder anew with EXAMINE, and takes it for what it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] where it cannot be opened, [`StoreError::Unusable`] where it has no
+    /// UIDVALIDITY.
+    pub(super) fn examine(&mut self, folder: &WireName) -> Result<FolderState, StoreError> {
+        self.identities().remove(folder);
+        self.open_as(folder, Access::Read)
+    }
+
+    /// Sees to it that the folder is open, in either way.
+    ///
+    /// # Errors
+    ///
+    /// As [`examine`](Self::examine), and [`StoreError::Replaced`] where another folder has taken
+    /// the place of the one that this session opened under this name.
+    pub(super) fn ensure_open(&mut self, folder: &WireName) -> Result<FolderState, StoreError> {
+        match self.open_folder() {
+            Some(open) if open.name == *folder => Ok(open.state.clone()),
+            _ => self.open_as(folder, Access::Read),
+        }
+    }
+
+    /// Sees to it that the folder is open for writing.
+    ///
+    /// # Errors
+    ///
+    /// As [`ensure_open`](Self::ensure_open).
+    pub(super) fn select(&mut self, folder: &WireName) -> Result<FolderState, StoreError> {
+        match self.open_folder() {
+            Some(open) if open.name == *folder && open.access == Access::Write => {
+                Ok(open.state.clone())
+            }
+            _ => self.open_as(folder, Access::Write),
+        }
+    }
+
+    /// Sees to it that this folder is not open. Courier refuses to append to one that is open for
+    /// reading, and any server would report each message that is appended to an open one.
+    ///
+    /// # Errors
+    ///
+    /// Those of a connection.
+    pub(super) fn leave(&mut self, folder: &WireName) -> Result<(), StoreError> {
+        let Some(open) = self.open_folder().filter(|open| open.name == *folder) else {
+            return Ok(());
+        };
+        let left = if self.can_unselect() {
+            self.run(&Command::new("UNSELECT"))
+        } else if open.access == Access::Read {
+            // Of a folder that was opened with EXAMINE, CLOSE removes nothing (RFC 3501 §6.4.2).
+            self.run(&Command::new("CLOSE"))
+        } else {
+            self.run(&Command::new("EXAMINE").folder(folder))
+                .and_then(|_| self.run(&Command::new("CLOSE")))
+        };
+        self.set_open(None);
+        match left {
+            Ok(_) | Err(StoreError::Refused(_)) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn open_as(&mut self, folder: &WireName, access: Access) -> Result<FolderState, StoreError> {
+        // A refused EXAMINE leaves no folder open (RFC 9051 §6.3.2).
+        self.set_open(None);
+        let verb = match access {
+            Access::Read => "EXAMINE",
+            Access::Write => "SELECT",
+        };
+        let plain = Command::new(verb).folder(folder);
+        let reply = if self.abilities().condstore {
+            // Dovecot tells HIGHESTMODSEQ only to who has asked for it before (RFC 7162 §3.1.8).
+            match self.run(&plain.clone().words("(CONDSTORE)")) {
+                Err(StoreError::Refused(refusal)) if refusal.bad => self.run(&plain)?,
+                ran => ran?,
+            }
+        } else {
+            self.run(&plain)?
+        };
+        self.accepted(folder);
+        let mut state = read(&reply, access)?;
+        if state.mailbox_id.is_none() && self.abilities().object_id {
+            let asked = self.run(&Command::new("STATUS").folder(folder).words("(MAILBOXID)"));
+            state.mailbox_id = match asked {
+                Ok(reply) => reply.data().find_map(|data| match data {
+                    Data::StatusOf { status, .. } => status.mailbox_id,
+                    _ => None,
+                }),
+                Err(StoreError::Refused(_)) => None,
+                Err(fault) => return Err(fault),
+            };
+        }
+        // An empty folder has no identity but a MAILBOXID: see `Destination::prepare`.
+        if state.messages > 0 || state.mailbox_id.is_some() {
+            let identity = (state.uid_validity, state.mailbox_id.clone());
+            let known = self.identities().entry(folder.clone());
+            if *known.or_insert_with(|| identity.clone()) != identity {
+                return Err(StoreError::Replaced);
+            }
+        }
+        let state_now = state.clone();
+        let opened = Opened::new(&state);
+        self.set_open(Some(OpenFolder { name: folder.clone(), state, opened, access }));
+        Ok(state_now)
+    }
+}
+
+/// Reads what EXAMINE or SELECT told.
+fn read(reply: &Reply, access: Access) -> Result<FolderState, StoreError> {
+    let mut messages = None;
+    let mut uid_validity = None;
+    let mut uid_next = None;
+    let mut highest_mod_seq = None;
+    let mut mailbox_id = None;
+    let mut permanent_flags = None;
+    let mut flags = Vec::new();
+    let mut codes: Vec<Code> = Vec::new();
+    for data in reply.data() {
+        match data {
+            Data::Exists(count) => messages = Some(count),
+            Data::Flags(list) => flags = list,
+            Data::Status { code: Some(code), .. } => codes.push(code),
+            _ => {}
+        }
+    }
+    codes.extend(reply.code.clone());
+    for code in codes {
+        match code {
+            Code::UidValidity(number) => uid_validity = UidValidity::new(number),
+            Code::UidNext(number) => uid_next = Uid::new(number),
+            Code::HighestModSeq(number) => highest_mod_seq = Some(ModSeq(number)),
+            Code::NoModSeq => highest_mod_seq = None,
+            Code::MailboxId(id) => mailbox_id = Some(id),
+            Code::PermanentFlags(list) => permanent_flags = Some(list),
+            Code::Other(ResponseCode::Other(word)) if word == "UIDNOTSTICKY" => {
+                return Err(StoreError::Unusable("its UIDs do not last (UIDNOTSTICKY)".to_owned()));
+            }
+            _ => {}
+        }
+    }
+    let unusable = |what: &str| StoreError::Unusable(what.to_owned());
+    Ok(FolderState {
+        messages: messages.ok_or_else(|| unusable("the server does not count its messages"))?,
+        uid_validity: uid_validity.ok_or_else(|| unusable("it has no UIDVALIDITY"))?,
+        uid_next,
+        highest_mod_seq: highest_mod_seq.filter(|number| number.0 > 0),
+        mailbox_id,
+        permanent_flags: permanent(permanent_flags, access),
+        flags: flags.iter().filter_map(|flag| Flag::from_wire(flag)).collect(),
+    })
+}
+
+/// What can be kept. Servers answer EXAMINE with an empty list, since nothing can be changed in a
+/// folder that is open for reading: that tells nothing of the folder.
+fn permanent(list: Option<Vec<Vec<u8>>>, access: Access) -> PermanentFlags {
+    match list {
+        None => PermanentFlags::all(),
+        Some(list) if list.is_empty() && access == Access::Read => PermanentFlags::all(),
+        Some(list) => PermanentFlags {
+            any_keyword: list.iter().any(|flag| flag == b"\\*"),
+            listed: list.iter().filter_map(|flag| Flag::from_wire(flag)).collect(),
+        },
+    }
+}

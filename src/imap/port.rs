@@ -1,0 +1,351 @@
+//! The ports of [`crate::store`] over a session, and the connector that opens sessions.
+//!
+//! # Never
+//!
+//! * Never sends a login again that was refused: accounts get locked.
+//! * Never answers from a session after its connection has failed.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use secrecy::SecretString;
+
+use crate::imap::connect;
+use crate::imap::fetch;
+use crate::imap::flags;
+use crate::imap::greet;
+use crate::imap::login::Credentials;
+use crate::imap::server::EmptyAppend;
+use crate::imap::server::Server;
+use crate::imap::session::Known;
+use crate::imap::session::Session;
+use crate::mail::Role;
+use crate::mail::Side;
+use crate::mail::UidSet;
+use crate::mail::WireName;
+use crate::store::Abilities;
+use crate::store::AppendOutcome;
+use crate::store::AppendQueue;
+use crate::store::Connect;
+use crate::store::Destination;
+use crate::store::FetchOutcome;
+use crate::store::FetchSink;
+use crate::store::FlagChange;
+use crate::store::FlagOutcome;
+use crate::store::FolderState;
+use crate::store::FolderStatus;
+use crate::store::Items;
+use crate::store::Listing;
+use crate::store::Look;
+use crate::store::Refusal;
+use crate::store::ServerSeen;
+use crate::store::Source;
+use crate::store::StoreError;
+
+/// Marks a port that only reads.
+#[derive(Clone, Copy, Debug)]
+pub enum Reads {}
+
+/// Marks a port that also adds.
+#[derive(Clone, Copy, Debug)]
+pub enum Adds {}
+
+/// One session as a port; `M` says what may be done with it.
+pub struct Port<M> {
+    session: Session,
+    may: PhantomData<M>,
+}
+
+/// A session that only reads.
+pub type ImapSource = Port<Reads>;
+
+/// A session that reads and adds.
+pub type ImapDestination = Port<Adds>;
+
+impl<M: Send> Look for Port<M> {
+    fn seen(&self) -> &ServerSeen {
+        self.session.seen()
+    }
+
+    fn abilities(&self) -> &Abilities {
+        self.session.abilities()
+    }
+
+    fn list(&mut self) -> Result<Listing, StoreError> {
+        self.session.list()
+    }
+
+    fn status(&mut self, folder: &WireName) -> Result<FolderStatus, StoreError> {
+        self.session.status(folder)
+    }
+
+    fn open(&mut self, folder: &WireName) -> Result<FolderState, StoreError> {
+        self.session.examine(folder)
+    }
+
+    fn scan(
+        &mut self,
+        folder: &WireName,
+        uids: &UidSet,
+        items: Items,
+        sink: &mut dyn FetchSink,
+    ) -> Result<FetchOutcome, StoreError> {
+        let keeps_mod_seq = self.session.ensure_open(folder)?.highest_mod_seq.is_some();
+        // Asked for where there is none, it makes a server refuse the whole row.
+        let items = Items { mod_seq: items.mod_seq && keeps_mod_seq, ..items };
+        self.session.transfer(|wire, opened| fetch::scan(wire, opened, uids, items, sink))
+    }
+
+    fn search(&mut self, folder: &WireName, keys: &str) -> Result<UidSet, StoreError> {
+        self.session.search(folder, keys)
+    }
+
+    fn close(&mut self) {
+        self.session.close();
+    }
+}
+
+impl<M: Send> Source for Port<M> {
+    fn fetch(
+        &mut self,
+        folder: &WireName,
+        uids: &UidSet,
+        sink: &mut dyn FetchSink,
+    ) -> Result<FetchOutcome, StoreError> {
+        self.session.ensure_open(folder)?;
+        let (outcome, line) =
+            self.session.transfer(|wire, opened| fetch::fetch(wire, opened, uids, sink))?;
+        if line == fetch::Line::Inside {
+            self.session.give_up();
+        }
+        Ok(outcome)
+    }
+}
+
+impl Destination for Port<Adds> {
+    fn create(&mut self, folder: &WireName, role: Option<Role>) -> Result<(), StoreError> {
+        self.session.create(folder, role)
+    }
+
+    fn subscribe(&mut self, folder: &WireName) -> Result<(), StoreError> {
+        self.session.subscribe(folder)
+    }
+
+    fn prepare(&mut self, folder: &WireName) -> Result<FolderState, StoreError> {
+        let state = self.session.select(folder)?;
+        self.session.leave(folder)?;
+        Ok(state)
+    }
+
+    fn append(
+        &mut self,
+        folder: &WireName,
+        queue: &mut dyn AppendQueue,
+    ) -> Result<AppendOutcome, StoreError> {
+        self.session.append(folder, queue)
+    }
+
+    fn change_flags(
+        &mut self,
+        folder: &WireName,
+        uids: &UidSet,
+        change: &FlagChange,
+    ) -> Result<FlagOutcome, StoreError> {
+        let keeps_mod_seq = self.session.select(folder)?.highest_mod_seq.is_some();
+        let unchanged_since = change.unchanged_since.filter(|_| keeps_mod_seq);
+        let change = FlagChange { unchanged_since, ..change.clone() };
+        self.session.transfer(|wire, _| flags::change(wire, uids, &change))
+    }
+}
+
+/// Opens sessions with one server, one after the other.
+pub struct Connector {
+    server: Server,
+    side: Side,
+    credentials: Credentials,
+    known: Known,
+    refused: Option<Refusal>,
+}
+
+impl Connector {
+    /// Takes a server and the password of its user. Nothing is sent yet.
+    #[must_use]
+    pub fn new(server: Server, side: Side, password: SecretString) -> Self {
+        let credentials = Credentials::new(server.user.clone(), password);
+        let known = Known {
+            server: format!("{}:{}", server.host, server.port),
+            refusals: server.refusals.iter().cloned().collect(),
+            refuses_empty: server.empty_append == EmptyAppend::Refused,
+            windows_stopped: Arc::new(AtomicBool::new(false)),
+        };
+        Self { server, side, credentials, known, refused: None }
+    }
+
+    fn port<M>(&mut self) -> Result<Box<Port<M>>, StoreError> {
+        if let Some(refusal) = &self.refused {
+            return Err(StoreError::Login(refusal.clone()));
+        }
+        let (wire, secured) = connect::connect(&self.server)?;
+        match greet::begin(wire, &secured, &self.credentials, self.known.clone()) {
+            Ok(session) => Ok(Box::new(Port { session, may: PhantomData })),
+            Err(fault) => {
+                if let StoreError::Login(refusal) = &fault
+                    && !refusal.asks_for_patience()
+                {
+                    self.refused = Some(refusal.clone());
+                }
+                Err(fault)
+            }
+        }
+    }
+}
+
+impl Connect<dyn Source> for Connector {
+    fn connect(&mut self) -> Result<Box<dyn Source>, StoreError> {
+        Ok(self.port::<Reads>()?)
+    }
+
+    fn side(&self) -> Side {
+        self.side
+    }
+}
+
+impl Connect<dyn Destination> for Connector {
+    fn connect(&mut self) -> Result<Box<dyn Destination>, StoreError> {
+        Ok(self.port::<Adds>()?)
+    }
+
+    fn side(&self) -> Side {
+        self.side
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead as _;
+    use std::io::BufReader;
+    use std::io::Write as _;
+    use std::net::TcpListener;
+    use std::sync::Mutex;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::imap::scripted;
+    use crate::imap::server::TlsMode;
+    use crate::mail::Uid;
+    use crate::store::Flow;
+    use crate::store::Retry;
+    use crate::store::RowHead;
+
+    /// A server on loopback that refuses every login with these words; its port, and its logins.
+    fn refusing(words: &'static str) -> (u16, Arc<Mutex<u32>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let logins = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&logins);
+        thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                socket.write_all(b"* OK [CAPABILITY IMAP4rev1] ready\r\n").unwrap();
+                let mut line = String::new();
+                BufReader::new(socket.try_clone().unwrap()).read_line(&mut line).unwrap();
+                *counted.lock().unwrap() += u32::from(line.contains(" LOGIN "));
+                socket.write_all(format!("a1 NO {words}\r\n").as_bytes()).unwrap();
+            }
+        });
+        (port, logins)
+    }
+
+    fn connector(port: u16) -> Connector {
+        let server = Server {
+            host: "127.0.0.1".to_owned(),
+            port,
+            tls: TlsMode::None,
+            user: "joe".to_owned(),
+            timeout: Duration::from_secs(5),
+            refusals: Vec::new(),
+            empty_append: EmptyAppend::Unknown,
+        };
+        Connector::new(server, Side::Source, SecretString::from("hunter2"))
+    }
+
+    fn fault(connector: &mut Connector) -> StoreError {
+        let connect: &mut dyn Connect<dyn Source> = connector;
+        connect.connect().err().unwrap()
+    }
+
+    #[test]
+    fn refused_login_is_not_sent_twice_in_a_run() {
+        let (port, logins) = refusing("[AUTHENTICATIONFAILED] no");
+        let mut connector = connector(port);
+        for _ in 0..3 {
+            let fault = fault(&mut connector);
+            assert_eq!(fault.to_string(), "the login was refused: NO [AUTHENTICATIONFAILED] no");
+            assert_eq!(fault.retry(), Retry::Never);
+        }
+        assert_eq!(*logins.lock().unwrap(), 1);
+    }
+
+    #[test]
+    fn login_that_is_to_come_later_is_sent_again() {
+        let (port, logins) = refusing("[UNAVAILABLE] later");
+        let mut connector = connector(port);
+        for _ in 0..2 {
+            assert!(matches!(fault(&mut connector).retry(), Retry::Reconnect(_)));
+        }
+        assert_eq!(*logins.lock().unwrap(), 2);
+    }
+
+    struct Drain;
+
+    impl FetchSink for Drain {
+        fn begin(&mut self, _: Uid, _: &RowHead) -> Flow {
+            Flow::Go
+        }
+
+        fn piece(&mut self, _: &[u8]) -> Flow {
+            Flow::Go
+        }
+
+        fn end(&mut self, _: Uid) -> Flow {
+            Flow::Go
+        }
+    }
+
+    #[test]
+    fn mod_seq_is_asked_for_only_where_the_folder_keeps_one() {
+        let (wire, sent) = scripted::wire(
+            &[
+                b"* OK [CAPABILITY IMAP4rev1] ready\r\n",
+                b"$T OK [CAPABILITY IMAP4rev1] in\r\n",
+                b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [NOMODSEQ] x\r\n$T OK\r\n",
+                b"$T OK\r\n",
+                b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [HIGHESTMODSEQ 7] x\r\n$T OK\r\n",
+                b"$T OK\r\n",
+            ],
+            scripted::Then::Silence,
+        );
+        let secured = connect::Secured { version: "none", key: None };
+        let connector = connector(1);
+        let session = greet::begin(wire, &secured, &connector.credentials, connector.known);
+        let mut source: ImapSource = Port { session: session.unwrap(), may: PhantomData };
+        let items = Items { mod_seq: true, ..Items::default() };
+        for folder in [&b"plain"[..], b"keeping"] {
+            let all = UidSet::range(Uid::MIN, Uid::MAX);
+            source.scan(&WireName::new(folder), &all, items, &mut Drain).unwrap();
+        }
+        assert!(sent.lines()[2].ends_with("(UID)"), "{:?}", sent.lines());
+        assert!(sent.lines()[4].ends_with("(UID MODSEQ)"), "{:?}", sent.lines());
+    }
+
+    #[test]
+    fn port_that_nobody_listens_on_is_told_with_its_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let fault = fault(&mut connector(port));
+        assert!(fault.to_string().contains(&format!("127.0.0.1:{port}")), "{fault}");
+    }
+}

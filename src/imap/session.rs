@@ -1,0 +1,390 @@
+//! One session: from the greeting to LOGOUT, one command at a time.
+//!
+//! # In, out
+//!
+//! In: commands as [`Command`] values. Out: raw responses, read by [`reader`].
+//! The protocol crate gives the tags and watches the answers; commands that need a literal, and the
+//! transfer path, use the same wire while it is idle.
+//!
+//! # Never
+//!
+//! * Never uses the connection after anything but OK, NO or BAD.
+//! * Never sends a non-synchronising literal here.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::imap::ability;
+use crate::imap::append;
+use crate::imap::append::Proof;
+use crate::imap::append::Terms;
+use crate::imap::fetch::Opened;
+use crate::imap::login::Redactor;
+use crate::imap::open::Access;
+use crate::imap::reader;
+use crate::imap::reader::Code;
+use crate::imap::reader::Data;
+use crate::imap::reader::Parsed;
+use crate::imap::reader::Status;
+use crate::imap::request::Command;
+use crate::imap::request::Part;
+use crate::imap::tap::Answer;
+use crate::imap::tap::Exchange;
+use crate::imap::tap::Tap;
+use crate::imap::wire::Wire;
+use crate::mail::MailboxId;
+use crate::mail::UidValidity;
+use crate::mail::WireName;
+use crate::store::Abilities;
+use crate::store::AppendMessage;
+use crate::store::AppendOutcome;
+use crate::store::AppendQueue;
+use crate::store::AppendResult;
+use crate::store::FolderState;
+use crate::store::Refusal;
+use crate::store::ServerSeen;
+use crate::store::StoreError;
+use crate::store::Ticket;
+
+/// What the adapter was told of a server, shared by all sessions with it.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// Host and port, as they were given.
+    pub(super) server: String,
+    /// Words of refusals that prove that nothing was stored.
+    pub(super) refusals: Arc<[String]>,
+    /// An append of nothing is refused and stores nothing.
+    pub(super) refuses_empty: bool,
+    /// Non-synchronising literals led to a BAD: none is sent to this server any more.
+    pub(super) windows_stopped: Arc<AtomicBool>,
+}
+
+/// The folder that is open.
+#[derive(Clone, Debug)]
+pub(super) struct OpenFolder {
+    /// Its name.
+    pub(super) name: WireName,
+    /// Its state when it was opened.
+    pub(super) state: FolderState,
+    /// How many messages it holds, kept up since.
+    pub(super) opened: Opened,
+    /// How it was opened.
+    pub(super) access: Access,
+}
+
+/// What a command brought that ended OK.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reply {
+    /// Untagged responses, raw, in order.
+    pub(super) untagged: Vec<Vec<u8>>,
+    /// The code of the tagged OK.
+    pub(super) code: Option<Code>,
+}
+
+impl Reply {
+    /// The untagged responses, read.
+    pub(super) fn data(&self) -> impl Iterator<Item = Data> + '_ {
+        self.untagged.iter().filter_map(|raw| match reader::parse(raw) {
+            Parsed::Untagged(data) => Some(data),
+            _ => None,
+        })
+    }
+}
+
+/// A session that is logged in.
+pub(super) struct Session {
+    imap: imap::Session<Tap>,
+    tap: Tap,
+    seen: ServerSeen,
+    abilities: Abilities,
+    known: Known,
+    redactor: Redactor,
+    open: Option<OpenFolder>,
+    can_unselect: bool,
+    /// What this server has accepted in an APPEND on this connection.
+    proof: Proof,
+    /// Folders that were opened in this session: a later opening must find the same ones.
+    identities: BTreeMap<WireName, (UidValidity, Option<MailboxId>)>,
+}
+
+impl Session {
+    /// Takes over what is logged in. Abilities and ID are still to be told.
+    pub(super) fn new(
+        imap: imap::Session<Tap>,
+        tap: Tap,
+        seen: ServerSeen,
+        known: Known,
+        redactor: Redactor,
+    ) -> Self {
+        Self {
+            imap,
+            tap,
+            seen,
+            abilities: Abilities::default(),
+            known,
+            redactor,
+            open: None,
+            can_unselect: false,
+            proof: Proof::default(),
+            identities: BTreeMap::new(),
+        }
+    }
+
+    /// Takes what the server announced and who it said it is.
+    pub(super) fn learn(&mut self, capabilities: &[String], id: Option<String>) {
+        self.abilities = ability::read(capabilities, &self.known);
+        self.can_unselect = capabilities.iter().any(|word| word == "UNSELECT");
+        self.seen.id = id.map(|id| self.redactor.clean(id));
+    }
+
+    pub(super) const fn seen(&self) -> &ServerSeen {
+        &self.seen
+    }
+
+    pub(super) const fn abilities(&self) -> &Abilities {
+        &self.abilities
+    }
+
+    /// The folder that is open, as it was when it was opened.
+    pub(super) const fn open_folder(&self) -> Option<&OpenFolder> {
+        self.open.as_ref()
+    }
+
+    /// Lends the wire and the open folder's count to the transfer path, if the connection stands.
+    ///
+    /// # Errors
+    ///
+    /// Those of `transfer`, after which a connection that is not good is given up.
+    pub(super) fn transfer<T>(
+        &mut self,
+        transfer: impl FnOnce(&mut Wire, &mut Opened) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut exchange = self.tap.exchange();
+        let Some(open) = self.open.as_mut().filter(|_| !exchange.is_dead()) else {
+            return Err(given_up());
+        };
+        exchange.begin();
+        let done = transfer(exchange.wire_mut(), &mut open.opened);
+        drop(exchange);
+        done.map_err(|fault| self.settle(fault))
+    }
+
+    /// Appends what the queue hands out.
+    ///
+    /// # Errors
+    ///
+    /// Any but [`StoreError::Unsayable`] means that the connection is given up; every message that
+    /// was taken has its result.
+    pub(super) fn append(
+        &mut self,
+        folder: &WireName,
+        queue: &mut dyn AppendQueue,
+    ) -> Result<AppendOutcome, StoreError> {
+        self.leave(folder)?;
+        let mut exchange = self.tap.exchange();
+        if exchange.is_dead() {
+            return Err(given_up());
+        }
+        exchange.begin();
+        let terms = Terms {
+            ways: self.abilities.append,
+            limit: self.abilities.append_limit,
+            refusals: &self.known.refusals,
+            windows_stopped: &self.known.windows_stopped,
+        };
+        let mut queue = CleanQueue { queue, redactor: &self.redactor };
+        let done = append::append(exchange.wire_mut(), folder, &terms, &mut self.proof, &mut queue);
+        drop(exchange);
+        done.map_err(|fault| self.settle(fault))
+    }
+
+    /// Notes that a command with this name's octets was answered OK.
+    pub(super) fn accepted(&mut self, folder: &WireName) {
+        self.proof.accept_mailbox(folder);
+    }
+
+    /// Gives the connection up: whatever follows fails at once.
+    pub(super) fn give_up(&mut self) {
+        self.open = None;
+        self.tap.exchange().set_dead();
+    }
+
+    /// The fault without secrets; after one that ends the connection, nothing is sent any more.
+    pub(super) fn settle(&mut self, fault: StoreError) -> StoreError {
+        if !fault.connection_is_good() {
+            self.give_up();
+        }
+        self.redactor.clean_fault(fault)
+    }
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] for NO and BAD.
+    pub(super) fn run(&mut self, command: &Command) -> Result<Reply, StoreError> {
+        let ran = match command.line() {
+            Some(line) => self.run_line(line),
+            None => self.run_parts(command),
+        };
+        match ran {
+            Ok(reply) => {
+                // What came and went in the open folder meanwhile.
+                if let Some(open) = &mut self.open {
+                    reply.data().for_each(|data| open.opened.note(&data));
+                }
+                Ok(reply)
+            }
+            Err(fault) => Err(self.settle(fault)),
+        }
+    }
+
+    fn run_line(&mut self, line: &str) -> Result<Reply, StoreError> {
+        self.tap.exchange().begin();
+        let ended = self.imap.run_command_and_check_ok(line);
+        reply_of(&self.tap, ended)
+    }
+
+    /// Runs a command with literals; the server's `+` is awaited before each.
+    fn run_parts(&mut self, command: &Command) -> Result<Reply, StoreError> {
+        let mut exchange = self.tap.exchange();
+        exchange.begin();
+        if exchange.is_dead() {
+            return Err(given_up());
+        }
+        if !command.is_sayable() {
+            return Err(StoreError::Unsayable("a line break or NUL inside a command".to_owned()));
+        }
+        tracing::trace!(command = %command.traced(), "sent");
+        let tag = exchange.wire_mut().tag();
+        exchange.wire_mut().put(tag.as_bytes())?;
+        exchange.wire_mut().put(b" ")?;
+        for part in command.parts() {
+            match part {
+                Part::Text(text) => exchange.wire_mut().put(text)?,
+                Part::Literal(octets) => {
+                    exchange.wire_mut().put(format!("{{{}}}\r\n", octets.len()).as_bytes())?;
+                    exchange.wire_mut().flush()?;
+                    if let Answer::Tagged = exchange.next()? {
+                        return match end_of(&mut exchange, Some(&tag))? {
+                            // OK in place of `+`: what it agreed to is not what was asked.
+                            Ok(_) => Err(StoreError::Protocol("OK to half a command".to_owned())),
+                            Err(refusal) => Err(StoreError::Refused(refusal)),
+                        };
+                    }
+                    exchange.wire_mut().put(octets)?;
+                }
+            }
+        }
+        exchange.wire_mut().put(b"\r\n")?;
+        exchange.wire_mut().flush()?;
+        while let Answer::Continue(_) = exchange.next()? {}
+        end_of(&mut exchange, Some(&tag))?.map_err(StoreError::Refused)
+    }
+
+    /// Remembers a folder that was opened.
+    pub(super) fn set_open(&mut self, open: Option<OpenFolder>) {
+        self.open = open;
+    }
+
+    /// Tells whether the server knows UNSELECT (RFC 3691).
+    pub(super) const fn can_unselect(&self) -> bool {
+        self.can_unselect
+    }
+
+    pub(super) const fn identities(
+        &mut self,
+    ) -> &mut BTreeMap<WireName, (UidValidity, Option<MailboxId>)> {
+        &mut self.identities
+    }
+
+    /// Says LOGOUT, if the connection still stands; its answer is of no interest.
+    pub(super) fn close(&mut self) {
+        if self.tap.exchange().is_dead() {
+            return;
+        }
+        self.tap.exchange().begin();
+        if self.imap.logout().is_err() {
+            tracing::debug!("the server did not answer LOGOUT");
+        }
+        self.give_up();
+    }
+}
+
+/// A queue whose results are freed of secrets.
+struct CleanQueue<'a> {
+    queue: &'a mut dyn AppendQueue,
+    redactor: &'a Redactor,
+}
+
+impl AppendQueue for CleanQueue<'_> {
+    fn next(&mut self, wait: bool) -> Option<AppendMessage> {
+        self.queue.next(wait)
+    }
+
+    fn ended(&self) -> bool {
+        self.queue.ended()
+    }
+
+    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        self.queue.body(sink)
+    }
+
+    fn done(&mut self, ticket: Ticket, result: AppendResult) {
+        let result = match result {
+            AppendResult::Refused(refusal) => {
+                AppendResult::Refused(self.redactor.clean_refusal(refusal))
+            }
+            other => other,
+        };
+        self.queue.done(ticket, result);
+    }
+}
+
+/// The fault of a connection that is not to be used any more.
+pub(super) fn given_up() -> StoreError {
+    StoreError::Connection("it was given up before".to_owned())
+}
+
+/// Reads how a command ended that `imap` ran.
+pub(super) fn reply_of(tap: &Tap, ended: Result<(), imap::Error>) -> Result<Reply, StoreError> {
+    let mut exchange = tap.exchange();
+    match ended {
+        Ok(()) | Err(imap::Error::No(_) | imap::Error::Bad(_)) => {
+            end_of(&mut exchange, None)?.map_err(StoreError::Refused)
+        }
+        Err(fault) => Err(exchange.take_fault().unwrap_or_else(|| match fault {
+            imap::Error::TagMismatch(_) => {
+                StoreError::Protocol("an answer to a command that was not sent".to_owned())
+            }
+            imap::Error::Validate(_) => {
+                StoreError::Unsayable("a line break inside a command".to_owned())
+            }
+            imap::Error::Io(_) | imap::Error::ConnectionLost => given_up(),
+            _ => StoreError::Protocol("an answer that fits no command".to_owned()),
+        })),
+    }
+}
+
+/// Reads the tagged line: a reply for OK, a refusal for NO and BAD. With `tag`, only its answer will
+/// do; `imap` has compared its own already.
+fn end_of(
+    exchange: &mut Exchange,
+    tag: Option<&str>,
+) -> Result<Result<Reply, Refusal>, StoreError> {
+    let Parsed::Tagged { tag: answered, status, code, text } = reader::parse(exchange.tagged())
+    else {
+        return Err(StoreError::Protocol("neither OK, NO nor BAD for an answer".to_owned()));
+    };
+    if tag.is_some_and(|tag| tag != answered) {
+        return Err(StoreError::Protocol("an answer to a command that was not sent".to_owned()));
+    }
+    tracing::trace!(?status, "answered");
+    Ok(match status {
+        Status::Ok => Ok(Reply { untagged: exchange.take_seen(), code }),
+        Status::No => Err(reader::refusal(false, code, text, &[])),
+        Status::Bad => Err(reader::refusal(true, code, text, &[])),
+    })
+}

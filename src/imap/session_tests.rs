@@ -1,0 +1,513 @@
+//! Sessions against scripted servers, odd and hostile ones.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use secrecy::SecretString;
+
+use crate::imap::connect::Secured;
+use crate::imap::greet;
+use crate::imap::login::Credentials;
+use crate::imap::request::Command;
+use crate::imap::scripted;
+use crate::imap::scripted::Sent;
+use crate::imap::scripted::Then;
+use crate::imap::session::Known;
+use crate::imap::session::Session;
+use crate::mail::FlagSet;
+use crate::mail::ModSeq;
+use crate::mail::WireName;
+use crate::store::AppendMessage;
+use crate::store::AppendQueue;
+use crate::store::AppendResult;
+use crate::store::StoreError;
+use crate::store::Ticket;
+
+const GREETING: &[u8] = b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready\r\n";
+const PLUS: &[u8] = b"+ \r\n";
+const LOGGED_IN: &[u8] = b"$T OK [CAPABILITY IMAP4rev1] in\r\n";
+
+fn begin(answers: &[&[u8]], then: Then) -> (Result<Session, StoreError>, Sent) {
+    let (wire, sent) = scripted::wire(answers, then);
+    let credentials = Credentials::new("joe".to_owned(), SecretString::from("hunter2 is long"));
+    let secured = Secured { version: "TLS 1.3", key: None };
+    let known = Known {
+        server: "imap.example:143".to_owned(),
+        refusals: Arc::from([]),
+        refuses_empty: false,
+        windows_stopped: Arc::new(AtomicBool::new(false)),
+    };
+    (greet::begin(wire, &secured, &credentials, known), sent)
+}
+
+/// A session whose server goes on with these answers after the login.
+fn session(answers: &[&[u8]], then: Then) -> (Session, Sent) {
+    let all = [&[GREETING, PLUS, LOGGED_IN], answers].concat();
+    let (session, sent) = begin(&all, then);
+    (session.unwrap(), sent)
+}
+
+fn failed(answers: &[&[u8]]) -> (StoreError, Vec<String>) {
+    let (session, sent) = begin(answers, Then::Close);
+    match session {
+        Ok(_) => panic!("it logged in"),
+        Err(fault) => (fault, sent.lines()),
+    }
+}
+
+fn inbox() -> WireName {
+    WireName::new(*b"INBOX")
+}
+
+fn command_ok(session: &mut Session, line: &str) -> Result<(), StoreError> {
+    session.run(&Command::new(line)).map(drop)
+}
+
+const NOOP_OK: &[u8] = b"$T OK\r\n";
+
+fn opened(answer: &[u8]) -> Result<crate::store::FolderState, StoreError> {
+    let (mut session, _) = session(&[answer, NOOP_OK], Then::Silence);
+    let opened = session.examine(&inbox());
+    let good = opened.as_ref().err().is_none_or(StoreError::connection_is_good);
+    assert_eq!(command_ok(&mut session, "NOOP").is_ok(), good, "the session goes on after it");
+    opened
+}
+
+#[test]
+fn plain_dialogue_logs_in_and_capabilities_come_with_it() {
+    let (session, sent) = session(&[], Then::Silence);
+    assert_eq!(sent.lines()[0], "a1 AUTHENTICATE PLAIN");
+    assert_eq!(sent.lines()[1], "AGpvZQBodW50ZXIyIGlzIGxvbmc=");
+    assert_eq!(sent.lines().len(), 2);
+    assert_eq!(session.seen().mechanism, "PLAIN");
+    assert_eq!(session.seen().greeting, "ready");
+}
+
+#[test]
+fn login_dialogue_with_odd_challenges_logs_in() {
+    let (session, sent) = begin(
+        &[
+            b"* OK [CAPABILITY IMAP4rev1 AUTH=LOGIN] ready\r\n",
+            b"+ say your name!\r\n",
+            b"+\r\n",
+            b"* CAPABILITY IMAP4rev1 UIDPLUS\r\n$T OK in\r\n",
+        ],
+        Then::Silence,
+    );
+    assert!(session.unwrap().abilities().uid_plus);
+    assert_eq!(sent.lines()[1..], ["am9l", "aHVudGVyMiBpcyBsb25n"]);
+}
+
+#[test]
+fn capabilities_are_asked_for_where_they_do_not_come() {
+    let (session, sent) = begin(
+        &[
+            b"* OK ready\r\n",
+            b"* CAPABILITY IMAP4rev1 ID\r\n$T OK\r\n",
+            b"$T OK in\r\n",
+            b"* CAPABILITY IMAP4rev1 ID UIDPLUS\r\n$T OK\r\n",
+            b"* ID (\"name\" \"Odd\" \"version\" \"3\" \"support\" NIL)\r\n$T OK\r\n",
+        ],
+        Then::Silence,
+    );
+    let session = session.unwrap();
+    assert!(session.abilities().uid_plus);
+    assert_eq!(session.seen().id.as_deref(), Some("Odd 3"));
+    assert_eq!(session.seen().mechanism, "LOGIN command");
+    let lines = sent.lines();
+    assert_eq!(lines[1], "a2 LOGIN \"joe\" \"hunter2 is long\"");
+    assert!(lines[3].starts_with("a4 ID (\"name\" \"mailferry\" "), "{lines:?}");
+}
+
+#[test]
+fn refused_login_is_tried_once_and_its_echo_hidden() {
+    let (fault, sent) = failed(&[
+        GREETING,
+        PLUS,
+        b"$T NO [AUTHENTICATIONFAILED] no joe with hunter2 is long (AGpvZQBodW50ZXIyIGlzIGxvbmc=)\r\n",
+    ]);
+    assert_eq!(
+        fault.to_string(),
+        "the login was refused: NO [AUTHENTICATIONFAILED] no joe with [secret] ([secret])"
+    );
+    assert_eq!(sent.len(), 2);
+    assert!(!format!("{fault:?}").contains("hunter2"));
+}
+
+#[test]
+fn an_echo_in_a_bye_is_hidden_too() {
+    let (fault, _) = failed(&[GREETING, PLUS, b"* BYE too many hunter2 is long\r\n"]);
+    assert!(matches!(fault, StoreError::Connection(_)));
+    assert!(fault.to_string().contains("too many [secret]"), "{fault}");
+}
+
+#[test]
+fn greetings_that_are_none_are_told() {
+    let (fault, sent) = failed(&[b"* PREAUTH welcome back\r\n"]);
+    assert!(matches!(fault, StoreError::NoMechanism(_)), "{fault}");
+    assert!(sent.is_empty());
+    let (fault, _) = failed(&[b"* BYE [UNAVAILABLE] come back later\r\n"]);
+    assert_eq!(fault.to_string(), "the connection was lost: the server said BYE come back later");
+    let (fault, _) = failed(&[b"220 smtp.example ESMTP\r\n"]);
+    assert!(matches!(fault, StoreError::Protocol(_)), "{fault}");
+    let (fault, _) = failed(&[b""]);
+    assert!(matches!(fault, StoreError::Connection(_)), "{fault}");
+}
+
+#[test]
+fn odd_untagged_lines_do_not_end_a_session() {
+    let state = opened(
+        b"*  633 EXISTS\r\n\
+          * NO [ALERT] quota 99%\r\n\
+          * BAD odd\r\n\
+          * XYZZY (nothing happens)\r\n\
+          \r\n\
+          * 1 FETCH (UID 4 INTERNALDATE NIL EMAILID (x) RFC822.SIZE 5000000000)\r\n\
+          * FLAGS (\\Seen caf\xe9 $Work)\r\n\
+          * OK [UIDVALIDITY 7] caf\xe9\r\n\
+          * OK [UIDNEXT 0] none\r\n\
+          * OK [MAILBOXID (F1)] id\r\n\
+          $T OK [READ-ONLY] caf\xe9\r\n",
+    )
+    .unwrap();
+    assert_eq!((state.messages, state.uid_validity.get(), state.uid_next), (633, 7, None));
+    assert_eq!(state.mailbox_id.unwrap().as_str(), "F1");
+    assert_eq!(state.flags.to_string(), "$Work \\Seen");
+}
+
+#[test]
+fn folder_without_lasting_uids_is_not_worked_with() {
+    let unusable = |answer: &[u8]| matches!(opened(answer), Err(StoreError::Unusable(_)));
+    assert!(unusable(b"* 3 EXISTS\r\n$T OK\r\n"));
+    assert!(unusable(b"* 3 EXISTS\r\n* OK [UIDVALIDITY 0] x\r\n$T OK\r\n"));
+    assert!(unusable(b"* OK [UIDVALIDITY 1] x\r\n$T OK\r\n"));
+    assert!(unusable(
+        b"* 3 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* NO [UIDNOTSTICKY] x\r\n$T OK\r\n"
+    ));
+}
+
+#[test]
+fn empty_permanent_flags_tell_nothing_of_a_folder_open_for_reading() {
+    let answer = b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [PERMANENTFLAGS ()] x\r\n$T OK\r\n";
+    let (mut session, sent) = session(&[answer, answer], Then::Silence);
+    assert!(session.examine(&inbox()).unwrap().permanent_flags.any_keyword);
+    assert!(session.select(&inbox()).unwrap().permanent_flags.listed.is_empty());
+    assert_eq!(sent.lines()[3], "a3 SELECT \"INBOX\"");
+}
+
+#[test]
+fn refused_command_leaves_the_session_good_and_no_folder_open() {
+    let (mut session, _) = session(
+        &[
+            b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n$T OK\r\n",
+            b"$T NO [NONEXISTENT] gone\r\n",
+            NOOP_OK,
+        ],
+        Then::Silence,
+    );
+    session.examine(&inbox()).unwrap();
+    let fault = session.examine(&WireName::new(*b"x")).unwrap_err();
+    assert_eq!(fault.to_string(), "the server said NO [NONEXISTENT] gone");
+    assert!(session.open_folder().is_none());
+    command_ok(&mut session, "NOOP").unwrap();
+}
+
+#[test]
+fn folder_that_took_anothers_place_is_noticed() {
+    let answer = |validity: u32| {
+        format!("* 1 EXISTS\r\n* OK [UIDVALIDITY {validity}] x\r\n$T OK\r\n").into_bytes()
+    };
+    let other = WireName::new(*b"other");
+    let (one, two) = (answer(1), answer(2));
+    let (mut session, _) = session(&[&one, &one, &two, &two], Then::Silence);
+    session.ensure_open(&inbox()).unwrap();
+    session.ensure_open(&other).unwrap();
+    assert!(matches!(session.ensure_open(&inbox()), Err(StoreError::Replaced)));
+    assert!(session.examine(&inbox()).is_ok(), "who looks anew takes it as it is");
+}
+
+#[test]
+fn line_break_never_becomes_a_second_command() {
+    let (mut session, sent) = session(&[NOOP_OK, NOOP_OK], Then::Silence);
+    for hostile in ["NOOP\r\nX1 DELETE INBOX", "NOOP\nX1 DELETE INBOX", "NOOP\0"] {
+        let fault = command_ok(&mut session, hostile).unwrap_err();
+        assert!(matches!(fault, StoreError::Unsayable(_)), "{fault}");
+    }
+    let long = "x".repeat(200_000);
+    assert!(matches!(command_ok(&mut session, &long), Err(StoreError::Unsayable(_))));
+    let name = WireName::new(*b"a\r\nX1 DELETE INBOX");
+    let parts = Command::new("NOOP\r\nX1 DELETE INBOX").folder(&name);
+    assert!(matches!(session.run(&parts), Err(StoreError::Unsayable(_))));
+    command_ok(&mut session, "NOOP").unwrap();
+    assert_eq!(sent.lines()[2..], ["a2 NOOP"]);
+}
+
+#[test]
+fn name_that_no_quotes_hold_goes_as_a_literal_that_waits() {
+    let name = WireName::new(*b"caf\xe9");
+    let (mut session, sent) = session(
+        &[PLUS, b"* 1 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n$T OK\r\n", NOOP_OK],
+        Then::Silence,
+    );
+    session.examine(&name).unwrap();
+    command_ok(&mut session, "NOOP").unwrap();
+    assert_eq!(sent.lines()[2..], ["X1 EXAMINE {4}", "caf\u{fffd}", "a2 NOOP"]);
+}
+
+#[test]
+fn refused_literal_is_not_sent() {
+    let name = WireName::new(*b"a\r\nX9 DELETE INBOX");
+    let (mut session, sent) =
+        session(&[b"* 5 EXISTS\r\n$T BAD no literals\r\n", NOOP_OK], Then::Silence);
+    assert!(matches!(session.examine(&name), Err(StoreError::Refused(_))));
+    command_ok(&mut session, "NOOP").unwrap();
+    assert_eq!(sent.lines()[2..], ["X1 EXAMINE {18}", "a2 NOOP"]);
+}
+
+#[test]
+fn quotes_in_names_are_escaped() {
+    let command = Command::new("STATUS").folder(&WireName::new(*b"we \"ir\\d")).words("(MESSAGES)");
+    assert_eq!(command.to_string(), "STATUS \"we \\\"ir\\\\d\" (MESSAGES)");
+}
+
+/// What NOOP says to such an answer, and that nothing is sent after it.
+fn dies(answers: &[&[u8]], then: Then) -> String {
+    let (mut session, sent) = session(answers, then);
+    let fault = command_ok(&mut session, "NOOP").unwrap_err();
+    assert!(!fault.connection_is_good(), "{fault}");
+    let before = sent.lines().len();
+    assert!(command_ok(&mut session, "NOOP").is_err());
+    assert!(session.examine(&WireName::new(*b"caf\xe9")).is_err());
+    session.close();
+    assert_eq!(sent.lines().len(), before, "nothing is sent over a dead connection");
+    fault.to_string()
+}
+
+#[test]
+fn bye_is_told_with_its_text() {
+    let told = dies(&[b"* BYE [UNAVAILABLE] maintenance\r\n"], Then::Close);
+    assert!(told.contains("the server closed it") && told.contains("maintenance"), "{told}");
+}
+
+#[test]
+fn answers_to_other_commands_end_the_session() {
+    assert!(dies(&[b"a7 OK\r\n"], Then::Silence).contains("not sent"));
+    assert!(dies(&[b"X1 OK\r\n"], Then::Silence).contains("not sent"));
+    assert!(dies(&[b"$T MAYBE\r\n"], Then::Silence).contains("neither OK, NO nor BAD"));
+    assert!(dies(&[b"<html>\r\n"], Then::Silence).contains("neither OK, NO nor BAD"));
+}
+
+#[test]
+fn silence_ends_after_the_timeout() {
+    assert!(dies(&[b"* OK wait\r\n"], Then::Silence).contains("no answer in"));
+}
+
+#[test]
+fn endless_answers_are_bounded() {
+    assert!(dies(&[b"* "], Then::Flood(b'x')).contains("a line of over"));
+    assert!(dies(&[b"* OK x {4000000000}\r\n"], Then::Flood(b'x')).contains("a literal of"));
+    assert!(dies(&[b""], Then::Flood(b'\n')).contains("without end"));
+    let pluses = b"+ go on\r\n".repeat(100);
+    assert!(dies(&[&pluses], Then::Silence).contains("continuations without end"));
+}
+
+#[test]
+fn logout_is_said_once() {
+    let (mut session, sent) = session(&[b"* BYE so long\r\n$T OK\r\n"], Then::Close);
+    session.close();
+    session.close();
+    assert_eq!(sent.lines()[2..], ["a2 LOGOUT"]);
+}
+
+#[test]
+fn listing_takes_the_old_way_where_the_new_one_is_refused() {
+    let (wire_session, sent) = begin(
+        &[
+            GREETING,
+            PLUS,
+            b"$T OK [CAPABILITY IMAP4rev1 LIST-EXTENDED NAMESPACE] in\r\n",
+            b"* NAMESPACE ((\"INBOX.\" \".\")(\"#mh/\" \"/\")) NIL ((\"shared.\" \".\"))\r\n$T OK\r\n",
+            b"$T BAD RETURN?\r\n",
+            b"* LIST () \".\" INBOX\r\n* LIST () \".\" \"INBOX.we \\\"ird\"\r\n* LIST () \".\" shared.x\r\n$T OK\r\n",
+            b"* LSUB () \".\" \"INBOX.we \\\"ird\"\r\n$T OK\r\n",
+            b"$T NO no more\r\n",
+            b"* LIST () \"/\" #mh/a\r\n$T OK\r\n",
+            b"$T OK\r\n",
+        ],
+        Then::Silence,
+    );
+    let listing = wire_session.unwrap().list().unwrap();
+    let rows: Vec<(String, bool)> =
+        listing.rows.iter().map(|row| (row.name.escaped(), row.subscribed)).collect();
+    assert_eq!(
+        rows,
+        [("INBOX".into(), false), ("INBOX.we \"ird".into(), true), ("#mh/a".into(), false)]
+    );
+    assert_eq!(sent.lines()[3], "a3 LIST \"\" \"*\" RETURN (SUBSCRIBED)");
+    assert_eq!((listing.personal.len(), listing.others.len()), (2, 1));
+}
+
+#[test]
+fn status_lives_without_what_the_server_does_not_take() {
+    let (session, sent) = begin(
+        &[
+            GREETING,
+            PLUS,
+            b"$T OK [CAPABILITY IMAP4rev1 CONDSTORE] in\r\n",
+            b"$T BAD what\r\n",
+            b"* STATUS inbox (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 5)\r\n$T OK\r\n",
+            b"$T OK\r\n",
+        ],
+        Then::Silence,
+    );
+    let mut session = session.unwrap();
+    assert_eq!(session.status(&inbox()).unwrap().messages, Some(3));
+    assert_eq!(sent.lines()[3], "a3 STATUS \"INBOX\" (MESSAGES UIDNEXT UIDVALIDITY)");
+    assert!(session.status(&inbox()).is_err(), "OK without an answer is none");
+}
+
+#[test]
+fn folder_that_is_there_counts_as_made() {
+    let (mut session, sent) = session(
+        &[
+            b"$T NO [ALREADYEXISTS] there\r\n",
+            b"$T NO Mailbox already exists\r\n",
+            b"* STATUS x (MESSAGES 0)\r\n$T OK\r\n",
+            b"$T NO may not\r\n",
+            b"$T NO no such folder\r\n",
+            b"$T NO [OVERQUOTA] full\r\n",
+        ],
+        Then::Silence,
+    );
+    let name = WireName::new(*b"x");
+    session.create(&name, Some(crate::mail::Role::Sent)).unwrap();
+    session.create(&name, None).unwrap();
+    let refused = session.create(&name, None).unwrap_err();
+    assert_eq!(refused.to_string(), "the server said NO may not");
+    assert!(session.create(&name, None).is_err());
+    assert_eq!(sent.lines()[2], "a2 CREATE \"x\"");
+    assert_eq!(sent.lines().len(), 8);
+}
+
+#[test]
+fn special_use_is_asked_for_and_lived_without() {
+    let (session, sent) = begin(
+        &[
+            GREETING,
+            PLUS,
+            b"$T OK [CAPABILITY IMAP4rev1 CREATE-SPECIAL-USE] in\r\n",
+            b"$T NO [USEATTR] taken\r\n",
+            b"$T OK\r\n",
+        ],
+        Then::Silence,
+    );
+    session.unwrap().create(&WireName::new(*b"x"), Some(crate::mail::Role::Sent)).unwrap();
+    assert_eq!(sent.lines()[2..], ["a2 CREATE \"x\" (USE (\\Sent))", "a3 CREATE \"x\""]);
+}
+
+#[test]
+fn search_gathers_all_lines() {
+    let (mut session, _) = session(
+        &[
+            b"* 9 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n$T OK\r\n",
+            b"* SEARCH 9 3 0\r\n* SEARCH 4\r\n$T OK\r\n",
+            b"$T OK\r\n",
+        ],
+        Then::Silence,
+    );
+    assert_eq!(session.search(&inbox(), "SEEN").unwrap().to_string(), "3:4,9");
+    assert!(session.search(&inbox(), "SEEN").unwrap().is_empty());
+}
+
+/// One message of four octets, and what became of it.
+#[derive(Default)]
+struct OneMessage {
+    handed_out: bool,
+    results: Vec<AppendResult>,
+}
+
+impl AppendQueue for OneMessage {
+    fn next(&mut self, _wait: bool) -> Option<AppendMessage> {
+        let message =
+            AppendMessage { ticket: Ticket(1), flags: FlagSet::new(), date: None, octets: 4 };
+        (!std::mem::replace(&mut self.handed_out, true)).then_some(message)
+    }
+
+    fn ended(&self) -> bool {
+        self.handed_out
+    }
+
+    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        sink(b"mail")
+    }
+
+    fn done(&mut self, _ticket: Ticket, result: AppendResult) {
+        self.results.push(result);
+    }
+}
+
+#[test]
+fn an_echo_in_a_refused_append_is_hidden_and_the_folder_opened_anew_after_it() {
+    let answer = b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n$T OK\r\n";
+    let refusal = b"$T NO [OVERQUOTA] hunter2 is long\r\n";
+    let (mut session, sent) = session(&[answer, NOOP_OK, PLUS, refusal, answer], Then::Silence);
+    session.ensure_open(&inbox()).unwrap();
+    let mut queue = OneMessage::default();
+    session.append(&inbox(), &mut queue).unwrap();
+    let [AppendResult::Refused(refusal)] = queue.results.as_slice() else {
+        panic!("{:?}", queue.results)
+    };
+    assert_eq!(refusal.to_string(), "NO [OVERQUOTA] [secret]");
+    session.ensure_open(&inbox()).unwrap();
+    assert_eq!(sent.lines()[3], "a3 CLOSE");
+    assert_eq!(sent.lines().last().unwrap(), "a4 EXAMINE \"INBOX\"");
+}
+
+#[test]
+fn folder_open_for_writing_is_never_closed_as_such() {
+    let answer = b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n$T OK\r\n";
+    let (mut session, sent) = session(&[answer, answer, NOOP_OK], Then::Silence);
+    session.select(&inbox()).unwrap();
+    session.leave(&WireName::new(*b"other")).unwrap();
+    session.leave(&inbox()).unwrap();
+    session.leave(&inbox()).unwrap();
+    assert_eq!(sent.lines()[2..], ["a2 SELECT \"INBOX\"", "a3 EXAMINE \"INBOX\"", "a4 CLOSE"]);
+}
+
+#[test]
+fn dead_session_takes_no_message_off_a_queue() {
+    let (mut session, _) = session(&[b"* BYE\r\n"], Then::Close);
+    assert!(command_ok(&mut session, "NOOP").is_err());
+    let mut queue = OneMessage::default();
+    assert!(session.append(&inbox(), &mut queue).is_err());
+    assert!(!queue.handed_out && queue.results.is_empty());
+}
+
+#[test]
+fn mod_seqs_are_asked_for_when_a_folder_is_opened_and_lived_without() {
+    const OPENED: &[u8] =
+        b"* 1 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [HIGHESTMODSEQ 7] x\r\n$T OK\r\n";
+    let (session, sent) = begin(
+        &[
+            GREETING,
+            PLUS,
+            b"$T OK [CAPABILITY IMAP4rev1 CONDSTORE] in\r\n",
+            OPENED,
+            b"$T BAD no parameters here\r\n",
+            b"* 1 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n$T OK\r\n",
+        ],
+        Then::Silence,
+    );
+    let mut session = session.unwrap();
+    assert_eq!(session.examine(&inbox()).unwrap().highest_mod_seq, Some(ModSeq(7)));
+    assert_eq!(session.examine(&inbox()).unwrap().highest_mod_seq, None);
+    assert_eq!(
+        sent.lines()[2..],
+        [
+            "a2 EXAMINE \"INBOX\" (CONDSTORE)",
+            "a3 EXAMINE \"INBOX\" (CONDSTORE)",
+            "a4 EXAMINE \"INBOX\""
+        ]
+    );
+}

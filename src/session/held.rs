@@ -1,0 +1,129 @@
+//! A session that is made anew when it is lost.
+
+use std::time::Duration;
+
+use crate::mail::Side;
+use crate::session::clock::{Clock, Stop};
+use crate::store::{Connect, Look, Retry, StoreError};
+
+/// Longest pause between two tries to connect.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// One side's session: there, or to be made.
+pub struct Held<S: ?Sized> {
+    connector: Box<dyn Connect<S>>,
+    session: Option<Box<S>>,
+    /// How often it was made after the first time.
+    pub reconnected: u64,
+    connected_once: bool,
+}
+
+/// Why there is no session.
+#[derive(Debug)]
+pub enum NoSession {
+    /// A signal asked to stop.
+    Stopped,
+    /// The side cannot be had.
+    Failed(Side, StoreError),
+}
+
+/// What making a session needs of the run.
+#[derive(Clone, Copy)]
+pub struct Patience<'a> {
+    /// The clock.
+    pub clock: &'a dyn Clock,
+    /// The wish to stop.
+    pub stop: &'a Stop,
+    /// How long a server may be away.
+    pub reconnect_for: Duration,
+}
+
+impl<S: Look + ?Sized> Held<S> {
+    /// A session of this connector, to be made when it is asked for.
+    #[must_use]
+    pub fn new(connector: Box<dyn Connect<S>>) -> Self {
+        Self { connector, session: None, reconnected: 0, connected_once: false }
+    }
+
+    /// Which side it is.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.connector.side()
+    }
+
+    /// The session, made if need be. A server may be away for as long as the settings say; a refused
+    /// login is never tried again.
+    ///
+    /// # Errors
+    ///
+    /// [`NoSession`] when the side cannot be had in this run.
+    pub fn get(
+        &mut self,
+        patience: &Patience<'_>,
+        tell: &mut dyn FnMut(Side, &str, Duration),
+    ) -> Result<&mut S, NoSession> {
+        let side = self.side();
+        let began = patience.clock.elapsed();
+        let mut pause = Duration::ZERO;
+        while self.session.is_none() {
+            if patience.stop.requested() {
+                return Err(NoSession::Stopped);
+            }
+            match self.connector.connect() {
+                Ok(session) => {
+                    if self.connected_once {
+                        self.reconnected += 1;
+                    }
+                    self.connected_once = true;
+                    self.session = Some(session);
+                }
+                Err(error) => {
+                    let Retry::Reconnect(least) = error.retry() else {
+                        return Err(NoSession::Failed(side, error));
+                    };
+                    // A first connection that cannot be made is told at once: somebody is waiting.
+                    let away = patience.clock.elapsed().saturating_sub(began);
+                    if !self.connected_once || away >= patience.reconnect_for {
+                        return Err(NoSession::Failed(side, error));
+                    }
+                    pause = (pause * 2).clamp(least, PAUSE_MAX);
+                    let why = error.to_string();
+                    tell(side, &why, pause);
+                    sleep(patience, pause);
+                }
+            }
+        }
+        match self.session.as_deref_mut() {
+            Some(session) => Ok(session),
+            None => Err(NoSession::Stopped),
+        }
+    }
+
+    /// Books a fault: a dead connection is dropped. Tells whether it was one.
+    pub fn note(&mut self, error: &StoreError) -> bool {
+        let dead = !error.connection_is_good();
+        if dead {
+            self.session = None;
+        }
+        dead
+    }
+
+    /// Ends the session in good order.
+    pub fn close(&mut self) {
+        if let Some(mut session) = self.session.take() {
+            session.close();
+        }
+    }
+}
+
+/// Waits in small steps, so that a wish to stop is heard.
+pub fn sleep(patience: &Patience<'_>, time: Duration) {
+    let end = patience.clock.elapsed() + time;
+    while !patience.stop.requested() {
+        let left = end.saturating_sub(patience.clock.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        patience.clock.sleep(left.min(Duration::from_millis(200)));
+    }
+}

@@ -1,0 +1,14 @@
+//! Sessions that outlive their connections, the clock, and the wish to stop.
+//!
+//! # Never
+//!
+//! * Never tries a refused login again.
+//! * Never waits without hearing a wish to stop.
+
+mod clock;
+mod held;
+mod reading;
+
+pub use clock::{Clock, Stop, SystemClock};
+pub use held::{Held, NoSession, Patience, sleep};
+pub use reading::{Ends, Reading, Trouble, at, persist};
