@@ -15,11 +15,13 @@
 
 pub mod identity;
 pub mod imap;
+pub mod inspect;
 pub mod mail;
 pub mod manifest;
 pub mod matching;
 pub mod plan;
 pub mod planner;
+pub mod planning;
 pub mod profile;
 pub mod resolve;
 pub mod rule;

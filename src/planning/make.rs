@@ -1,0 +1,301 @@
+//! The plan of one account pair.
+
+use std::io;
+use std::time::Duration;
+
+use crate::inspect;
+use crate::inspect::InspectError;
+use crate::inspect::SideSeen;
+use crate::mail::{FolderName, Side, Timestamp, WireName};
+use crate::matching::SizeRecord;
+use crate::plan::{
+    Account, AccountPair, FORMAT, ForeignValue, Header, LeftOut, PlanId, PlanWriter, Reason, Spool,
+    Witness, WitnessFolder,
+};
+use crate::planner;
+use crate::planner::{FolderPlan, RecipeTable};
+use crate::rule::Rules;
+use crate::session::{Clock, Ends, NoSession, Patience, Reading, Stop, Trouble, persist};
+use crate::state::{State, StateError, Verdict, same_account};
+use crate::store::StoreError;
+
+/// After a change of so large a part of the source without state, the plan says what that costs.
+const KNOWN_PART: (u64, u64) = (1, 5);
+
+/// What a plan says of itself.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The manifest's path as given.
+    pub manifest: String,
+    /// SHA-256 over what decides actions.
+    pub digest: String,
+    /// The account's name in output.
+    pub account: String,
+    /// The source's server, for people.
+    pub source: (String, u16),
+    /// The destination's server, for people.
+    pub destination: (String, u16),
+    /// Every value that did not come from a file.
+    pub foreign_values: Vec<ForeignValue>,
+    /// The time that ages were counted from.
+    pub now: Timestamp,
+}
+
+/// What making a plan needs besides its ends.
+pub struct Order<'a> {
+    /// What the author asked for.
+    pub rules: &'a Rules,
+    /// What the plan says of itself.
+    pub about: About,
+    /// State, as a cache of what was read before.
+    pub state: &'a mut dyn State,
+    /// The clock.
+    pub clock: &'a dyn Clock,
+    /// The wish to stop.
+    pub stop: &'a Stop,
+    /// How often a folder is tried again after a lost connection.
+    pub retries: u32,
+    /// How long a server may be away.
+    pub reconnect_for: Duration,
+    /// Makes a spool for lines that are joined at the end.
+    pub make_spool: &'a mut dyn FnMut() -> io::Result<Box<dyn Spool>>,
+    /// Takes sentences about what goes on.
+    pub tell: &'a mut dyn FnMut(&str),
+}
+
+/// A plan whose lines are written and not yet joined.
+pub struct Planned {
+    /// The lines.
+    pub writer: PlanWriter,
+    /// Sentences that a reader should know.
+    pub notes: Vec<String>,
+}
+
+/// Why no plan came about.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanningFault {
+    /// A side cannot be had.
+    #[error("the {0}: {1}")]
+    Store(Side, StoreError),
+    /// State cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The plan's lines cannot be written.
+    #[error("the plan cannot be written: {0}")]
+    Write(#[from] io::Error),
+    /// Both ends are one mailbox.
+    #[error("source and destination are one mailbox")]
+    OneMailbox(Vec<WireName>),
+    /// The login leads to another account than last time.
+    #[error("the {side} login leads to another account than last time")]
+    OtherAccount {
+        /// Which side.
+        side: Side,
+        /// The folders that were recorded.
+        recorded: Vec<WitnessFolder>,
+        /// The folders that are seen.
+        seen: Vec<WitnessFolder>,
+    },
+    /// INBOX is not listed, or cannot be opened.
+    #[error("the {0} lists no INBOX that can be opened")]
+    NoInbox(Side),
+    /// No folder is selected at the source.
+    #[error("no folder of the source is selected")]
+    NothingSelected,
+    /// `include` names folders that the source does not have; each with the place in the manifest.
+    #[error("`include` names folders that the source does not have")]
+    MissingFolders(Vec<(FolderName, Option<String>)>),
+    /// A signal asked to stop.
+    #[error("stopped as asked")]
+    Stopped,
+}
+
+impl From<NoSession> for PlanningFault {
+    fn from(none: NoSession) -> Self {
+        match none {
+            NoSession::Stopped => Self::Stopped,
+            NoSession::Failed(side, error) => Self::Store(side, error),
+        }
+    }
+}
+
+/// A plan in the making.
+pub(super) struct Making<'a> {
+    pub rules: &'a Rules,
+    pub state: &'a mut dyn State,
+    pub reading: Reading<'a>,
+    pub recipes: RecipeTable,
+    pub sizes: SizeRecord,
+    pub next_pair: u32,
+    /// Messages of both sides, as far as they were listed.
+    pub messages: (u64, u64),
+    pub notes: Vec<String>,
+}
+
+/// Makes the plan of one account pair. Nothing is changed on either server.
+///
+/// # Errors
+///
+/// [`PlanningFault`] where no plan can be made.
+pub fn make(ends: Ends, given: Order<'_>) -> Result<Planned, PlanningFault> {
+    let Order { rules, about, state, clock, stop, retries, reconnect_for, make_spool, tell } =
+        given;
+    let mut making = Making {
+        rules,
+        state,
+        reading: Reading::new(ends, Patience { clock, stop, reconnect_for }, retries, tell),
+        recipes: RecipeTable::default(),
+        sizes: SizeRecord::default(),
+        next_pair: 0,
+        messages: (0, 0),
+        notes: Vec::new(),
+    };
+    let writer = making.all(&about, make_spool);
+    making.reading.close();
+    let writer = writer?;
+    Ok(Planned { writer, notes: making.notes })
+}
+
+impl Making<'_> {
+    fn all(
+        &mut self,
+        about: &About,
+        make_spool: &mut dyn FnMut() -> io::Result<Box<dyn Spool>>,
+    ) -> Result<PlanWriter, PlanningFault> {
+        let was_empty = self.state.was_empty();
+        self.state.begin_run("plan", about.now)?;
+        let (here, there) = persist(self, |making| &mut making.reading, Self::meet)?;
+        self.is_the_account_of_last_time(&here)?;
+        self.is_the_account_of_last_time(&there)?;
+        has_inbox(&here)?;
+        has_inbox(&there)?;
+        let folders = planner::plan_folders(self.rules, &here.tree, &there.tree);
+        let missing =
+            folders.blocked.iter().filter(|folder| folder.reason == Reason::MissingFolder);
+        let missing: Vec<_> =
+            missing.map(|folder| (folder.name.clone(), folder.rule.clone())).collect();
+        if !missing.is_empty() {
+            return Err(PlanningFault::MissingFolders(missing));
+        }
+        if folders.groups.is_empty() && !self.rules.allow_empty_source {
+            return Err(PlanningFault::NothingSelected);
+        }
+        let mut writer = PlanWriter::new(self.header(about, &here, &there)?, make_spool)?;
+        for left_out in folders.left_out.iter().chain(&folders.blocked) {
+            writer.left_out(left_out)?;
+        }
+        self.note_unused(&folders);
+        let mut skipped = vec![false; folders.groups.len()];
+        for (place, group) in folders.groups.iter().enumerate() {
+            if self.reading.is_to_stop() {
+                return Err(PlanningFault::Stopped);
+            }
+            skipped[place] = self.group(group, &here, &there, &mut writer)?;
+        }
+        for action in folders.actions(0, &|place| skipped.get(place).copied().unwrap_or_default()) {
+            writer.action(&action)?;
+        }
+        for recipe in self.recipes.recipes() {
+            writer.recipe(recipe)?;
+        }
+        self.state.set_witness(Side::Source, &here.witness)?;
+        self.state.set_witness(Side::Destination, &there.witness)?;
+        let (source, destination) = self.messages;
+        if was_empty && destination > 0 && destination * KNOWN_PART.1 > source * KNOWN_PART.0 {
+            self.notes.insert(0, NO_STATE.to_owned());
+        }
+        Ok(writer)
+    }
+
+    fn meet(&mut self) -> Result<(SideSeen, SideSeen), Trouble<PlanningFault>> {
+        let (source, destination) = self.reading.both()?;
+        let rules = (&self.rules.source, &self.rules.destination);
+        match inspect::two(source, destination, rules) {
+            Ok((here, there, inspect::Ends::Distinct | inspect::Ends::Apart)) => Ok((here, there)),
+            Ok((_, _, inspect::Ends::Same { folders, .. })) => {
+                Err(Trouble::Fault(PlanningFault::OneMailbox(folders)))
+            }
+            Err((side, error)) => Err(Trouble::Store(side, error)),
+        }
+    }
+
+    fn is_the_account_of_last_time(&mut self, seen: &SideSeen) -> Result<(), PlanningFault> {
+        let Some(recorded) = self.state.witness(seen.side)? else { return Ok(()) };
+        match same_account(&recorded, &seen.witness) {
+            Verdict::Same | Verdict::Unknown => Ok(()),
+            Verdict::Contradiction { recorded, seen: now } => {
+                Err(PlanningFault::OtherAccount { side: seen.side, recorded, seen: now })
+            }
+        }
+    }
+
+    fn header(
+        &mut self,
+        about: &About,
+        here: &SideSeen,
+        there: &SideSeen,
+    ) -> Result<Header, PlanningFault> {
+        let (source, destination) = self.reading.both()?;
+        let tls = (source.seen().tls.clone(), destination.seen().tls.clone());
+        let account = |(host, port): &(String, u16), tls: String, root, witness: &Witness| {
+            Account { host: host.clone(), port: *port, tls, root, witness: witness.clone() }
+        };
+        Ok(Header {
+            mailferry_plan: FORMAT,
+            program: concat!("mailferry ", env!("CARGO_PKG_VERSION")).to_owned(),
+            plan: PlanId::from_time(about.now),
+            time: about.now,
+            digest: about.digest.clone(),
+            manifest: about.manifest.clone(),
+            accounts: vec![AccountPair {
+                name: about.account.clone(),
+                source: account(&about.source, tls.0, here.root.clone(), &here.witness),
+                destination: account(&about.destination, tls.1, there.root.clone(), &there.witness),
+            }],
+            foreign_values: about.foreign_values.clone(),
+        })
+    }
+
+    fn note_unused(&mut self, folders: &FolderPlan) {
+        for unused in &folders.unused {
+            let note = format!(
+                "\"{}\" matches no folder at the source ({})",
+                unused.pattern, unused.place
+            );
+            self.notes.push(note);
+        }
+    }
+}
+
+/// What losing state costs, said where it is lost.
+const NO_STATE: &str = "there is no state, but the destination holds mail: what people removed there \
+    is copied again, and flags are only added";
+
+/// INBOX must be there and be a folder that can be opened: else success would mean nothing.
+fn has_inbox(seen: &SideSeen) -> Result<(), PlanningFault> {
+    let mut rows = seen.listing.rows.iter();
+    match rows.find(|row| row.name.is_inbox()) {
+        Some(row) if row.selectable => Ok(()),
+        _ => Err(PlanningFault::NoInbox(seen.side)),
+    }
+}
+
+/// A folder that could not be read.
+pub(super) fn unreadable(name: FolderName, messages: Option<u64>, reason: Reason) -> LeftOut {
+    LeftOut { account: 0, side: Side::Source, name, messages, reason, rule: None }
+}
+
+impl From<StateError> for Trouble<PlanningFault> {
+    fn from(fault: StateError) -> Self {
+        Self::Fault(PlanningFault::State(fault))
+    }
+}
+
+/// Marks a fault of inspection with its side.
+pub(super) fn inspected(side: Side) -> impl Fn(InspectError) -> Trouble<PlanningFault> {
+    move |error| match error {
+        InspectError::Store(error) => Trouble::Store(side, error),
+        InspectError::State(fault) => fault.into(),
+    }
+}

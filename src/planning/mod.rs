@@ -1,0 +1,16 @@
+//! Makes a plan: both sides are read, matched and compared, folder group by folder group, and every
+//! action is written down as it is found.
+//!
+//! # In, out
+//!
+//! In: the rules, both sides as ports that only read, state as a cache. Out: the lines of a plan.
+//!
+//! # Never
+//!
+//! * Never changes anything on a server: it holds no port that could.
+//! * Never holds more than one folder group.
+
+mod group;
+mod make;
+
+pub use make::{About, Order, Planned, PlanningFault, make};
