@@ -13,6 +13,7 @@
 //! invariants.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
+pub mod apply;
 pub mod identity;
 pub mod imap;
 pub mod inspect;

@@ -1,0 +1,284 @@
+//! The reading end of the pipe: treats each message by its recipe and puts it in.
+
+use std::collections::BTreeMap;
+
+use crate::apply::pipe::{Passenger, Pipe, Seen};
+use crate::identity;
+use crate::identity::Basis;
+use crate::mail::{InternalDate, PermanentFlags, Timestamp, Uid, UidSet};
+use crate::plan::{DateFrom, Reason, Recipe};
+use crate::store::{FetchSink, Flow, RowHead};
+
+/// Longest header that is kept for fingerprints and dates, in octets.
+const HEADER_OCTETS_MAX: usize = 1 << 20;
+
+/// What reading left over.
+#[derive(Debug, Default)]
+pub(super) struct Fed {
+    /// Messages that have come to carry a flag which the recipe leaves, such as `\Deleted`.
+    pub left: UidSet,
+    /// Messages that cannot go, and why.
+    pub blocked: Vec<Blocked>,
+    /// The message without any date of its own at which reading stopped: it goes on there once a
+    /// neighbour's is known.
+    pub undated: UidSet,
+    /// How many copies got another date than their INTERNALDATE.
+    pub redated: u64,
+    /// How many copies lose a flag that the destination cannot keep.
+    pub lossy: u64,
+    /// The message that had begun and not ended when reading stopped.
+    pub broken: Option<Uid>,
+}
+
+/// A message that cannot go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blocked {
+    /// Which.
+    pub uid: Uid,
+    /// Why.
+    pub reason: Reason,
+    /// Its octets.
+    pub octets: u64,
+    /// Its INTERNALDATE.
+    pub date: Option<Timestamp>,
+}
+
+/// Takes rows of a fetch and puts passengers into the pipe.
+pub(super) struct Feeder<'a> {
+    pipe: &'a Pipe,
+    recipe: &'a Recipe,
+    /// What the destination folder keeps, as it said when it was opened in this run.
+    permanent: &'a PermanentFlags,
+    now: Timestamp,
+    /// Neighbours' dates, for messages that have none; where none is known the message waits.
+    dates: &'a BTreeMap<Uid, InternalDate>,
+    current: Option<Current>,
+    fed: Fed,
+}
+
+struct Current {
+    uid: Uid,
+    head: RowHead,
+    octets: u64,
+    header: Vec<u8>,
+    header_ended: bool,
+    /// The body so far, held back until the date is known from the header.
+    held: Option<Vec<u8>>,
+    skipped: bool,
+}
+
+impl<'a> Feeder<'a> {
+    pub(super) fn new(
+        pipe: &'a Pipe,
+        recipe: &'a Recipe,
+        permanent: &'a PermanentFlags,
+        now: Timestamp,
+        dates: &'a BTreeMap<Uid, InternalDate>,
+    ) -> Self {
+        Self { pipe, recipe, permanent, now, dates, current: None, fed: Fed::default() }
+    }
+
+    /// Ends the reading; tells the pipe if a message was cut.
+    pub(super) fn finish(mut self) -> Fed {
+        if let Some(current) = self.current.take() {
+            self.fed.broken = Some(current.uid);
+            self.pipe.lost();
+        }
+        self.fed
+    }
+
+    fn start(&mut self, uid: Uid, head: &RowHead) -> Current {
+        let octets = head.body_octets.or(head.size).unwrap_or_default();
+        let mut current = Current {
+            uid,
+            head: head.clone(),
+            octets,
+            header: Vec::new(),
+            header_ended: false,
+            held: None,
+            skipped: true,
+        };
+        let date = head.internal_date.map(InternalDate::instant);
+        if !head.flags.intersection(&self.recipe.leave_flagged).is_empty() {
+            self.fed.left.insert(uid);
+        } else if self.recipe.ceiling.is_some_and(|ceiling| octets > ceiling) {
+            self.fed.blocked.push(Blocked { uid, reason: Reason::TooLarge, octets, date });
+        } else {
+            current.skipped = false;
+        }
+        current
+    }
+
+    /// Puts the beginning of the message in, now that its date is known.
+    fn announce(&mut self, current: &Current, date: InternalDate, date_text: String) -> bool {
+        let wanted = current.head.flags.difference(&self.recipe.drop_flags);
+        let keeps = self.recipe.permanent_flags.as_ref().unwrap_or(self.permanent);
+        let (flags, _) = keeps.storable(&wanted);
+        let (flags, _) = self.permanent.storable(&flags);
+        if flags.len() < wanted.len() {
+            self.fed.lossy += 1;
+        }
+        self.pipe.begin(Passenger {
+            uid: current.uid,
+            flags,
+            date,
+            date_text,
+            octets: current.octets,
+        })
+    }
+
+    /// The first date of the recipe's chain that can be sent and needs no header.
+    fn date_of_head(&self, head: &RowHead) -> Option<(InternalDate, String)> {
+        match self.recipe.dates.first() {
+            Some(DateFrom::Internaldate) => {
+                let date = head.internal_date?;
+                Some((date, date.to_append(self.now)?))
+            }
+            _ => None,
+        }
+    }
+
+    fn date_of_header(&self, current: &Current) -> Option<(InternalDate, String)> {
+        let dates = self.recipe.dates.iter().filter_map(|from| match from {
+            DateFrom::Internaldate => current.head.internal_date,
+            DateFrom::DateHeader => identity::date_header(&current.header).map(in_utc),
+            DateFrom::ReceivedHeader => identity::first_received_date(&current.header).map(in_utc),
+        });
+        let neighbour = self.dates.get(&current.uid).copied();
+        dates.chain(neighbour).find_map(|date| Some((date, date.to_append(self.now)?)))
+    }
+
+    /// The header has ended: settles the date of a message that was held back for it.
+    fn release(&mut self, current: &mut Current) -> bool {
+        let Some(held) = current.held.take() else { return true };
+        let Some((date, text)) = self.date_of_header(current) else {
+            // What follows must not overtake it: reading goes on here once its date is found.
+            self.fed.undated.insert(current.uid);
+            current.skipped = true;
+            return false;
+        };
+        if current.head.internal_date != Some(date) {
+            self.fed.redated += 1;
+        }
+        self.announce(current, date, text)
+            && held.chunks(64 * 1024).all(|piece| self.pipe.octets(piece))
+    }
+
+    fn take(&mut self, current: &mut Current, octets: &[u8]) -> bool {
+        if current.skipped {
+            return true;
+        }
+        if let Some(held) = &mut current.held {
+            held.extend_from_slice(octets);
+        }
+        let was_held = current.held.is_some();
+        if !current.header_ended {
+            let room = HEADER_OCTETS_MAX - current.header.len();
+            current.header.extend_from_slice(&octets[..octets.len().min(room)]);
+            if let Some(end) = header_end(&current.header, octets.len()) {
+                current.header.truncate(end);
+                current.header_ended = true;
+            } else if octets.len() >= room {
+                current.header_ended = true;
+            }
+            if current.header_ended && was_held {
+                return self.release(current);
+            }
+        }
+        was_held || self.pipe.octets(octets)
+    }
+}
+
+/// Where the header ends: after the first empty line. Only what came with the last `fresh` octets,
+/// and the line end before them, is looked at.
+fn header_end(header: &[u8], fresh: usize) -> Option<usize> {
+    let from = header.len().saturating_sub(fresh.saturating_add(4));
+    if from == 0 && (header.starts_with(b"\r\n") || header.starts_with(b"\n")) {
+        return Some(0);
+    }
+    memchr::memchr_iter(b'\n', &header[from..])
+        .map(|at| from + at + 1)
+        .find(|&next| header[next..].starts_with(b"\n") || header[next..].starts_with(b"\r\n"))
+}
+
+/// What the fingerprint of a message's header is.
+pub(super) fn seen(header: &[u8]) -> Seen {
+    let fingerprint = identity::fingerprint(header);
+    let headers = identity::full(header);
+    match fingerprint.basis {
+        Basis::Nothing => Seen {
+            digest: headers.unwrap_or_default(),
+            basis: if headers.is_some() { Basis::Headers } else { Basis::Nothing },
+            headers,
+        },
+        basis => Seen { digest: fingerprint.digest, basis, headers },
+    }
+}
+
+fn in_utc(instant: Timestamp) -> InternalDate {
+    InternalDate::new(instant, 0)
+}
+
+fn flow(goes_on: bool) -> Flow {
+    if goes_on { Flow::Go } else { Flow::Stop }
+}
+
+impl FetchSink for Feeder<'_> {
+    fn begin(&mut self, uid: Uid, head: &RowHead) -> Flow {
+        let mut current = self.start(uid, head);
+        let mut goes_on = true;
+        if !current.skipped {
+            match self.date_of_head(head) {
+                Some((date, text)) => goes_on = self.announce(&current, date, text),
+                None => current.held = Some(Vec::new()),
+            }
+        }
+        self.current = Some(current);
+        flow(goes_on)
+    }
+
+    fn piece(&mut self, octets: &[u8]) -> Flow {
+        let Some(mut current) = self.current.take() else { return Flow::Go };
+        let goes_on = self.take(&mut current, octets);
+        self.current = Some(current);
+        flow(goes_on)
+    }
+
+    fn end(&mut self, _: Uid) -> Flow {
+        let Some(mut current) = self.current.take() else { return Flow::Go };
+        let mut goes_on = self.release(&mut current);
+        if !current.skipped {
+            goes_on = goes_on && self.pipe.end(seen(&current.header));
+        }
+        flow(goes_on)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pieces: &[&[u8]], expected: Option<usize>) {
+        let mut header = Vec::new();
+        let mut found = None;
+        for piece in pieces {
+            header.extend_from_slice(piece);
+            found = header_end(&header, piece.len());
+            if found.is_some() {
+                break;
+            }
+        }
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_header_ends_at_the_first_empty_line_wherever_pieces_are_cut() {
+        check(&[b"A: b\r\n\r\nbody"], Some(6));
+        check(&[b"A: b\r", b"\n\r", b"\nbody"], Some(6));
+        check(&[b"A: b\n\nbody"], Some(5));
+        check(&[b"A: b\r\n", b"\r", b"\n"], Some(6));
+        check(&[b"\r\nbody"], Some(0));
+        check(&[b"A: b\r\n", b" folded\r\n"], None);
+    }
+}

@@ -1,0 +1,101 @@
+//! The look: what is in a window of UIDs of a folder, with fingerprints.
+
+use crate::apply::feeder;
+use crate::apply::pipe::Seen;
+use crate::mail::{FlagSet, Timestamp, Uid, UidSet, WireName};
+use crate::store::{FetchSink, Flow, HeaderFields, Items, Look, RowHead, StoreError};
+
+/// One message as a look found it.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub uid: Uid,
+    pub size: Option<u64>,
+    pub date: Option<Timestamp>,
+    pub flags: FlagSet,
+    pub seen: Seen,
+}
+
+/// Reads facts of the messages in `uids`, and the fingerprints of their headers if `header` asks for
+/// them, ascending. A server that returns its last message for a window above it is not believed:
+/// only what was asked for counts.
+///
+/// # Errors
+///
+/// As [`Look::scan`].
+pub(super) fn look(
+    store: &mut (impl Look + ?Sized),
+    folder: &WireName,
+    uids: &UidSet,
+    header: HeaderFields,
+) -> Result<Vec<Candidate>, StoreError> {
+    collect(store, folder, uids, header, &mut |_| true)
+}
+
+/// As [`look`], with headers; keeps only what is asked for.
+///
+/// # Errors
+///
+/// As [`Look::scan`].
+pub(super) fn look_for(
+    store: &mut (impl Look + ?Sized),
+    folder: &WireName,
+    uids: &UidSet,
+    keep: &mut dyn FnMut(&Candidate) -> bool,
+) -> Result<Vec<Candidate>, StoreError> {
+    collect(store, folder, uids, HeaderFields::Full, keep)
+}
+
+fn collect(
+    store: &mut (impl Look + ?Sized),
+    folder: &WireName,
+    uids: &UidSet,
+    header: HeaderFields,
+    keep: &mut dyn FnMut(&Candidate) -> bool,
+) -> Result<Vec<Candidate>, StoreError> {
+    if uids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut sink =
+        Collect { found: Vec::new(), head: RowHead::default(), header: Vec::new(), keep };
+    store.scan(folder, uids, Items { facts: true, mod_seq: false, header }, &mut sink)?;
+    let mut found = sink.found;
+    found.retain(|candidate| uids.contains(candidate.uid));
+    found.sort_unstable_by_key(|candidate| candidate.uid);
+    found.dedup_by_key(|candidate| candidate.uid);
+    Ok(found)
+}
+
+struct Collect<'a> {
+    found: Vec<Candidate>,
+    head: RowHead,
+    header: Vec<u8>,
+    keep: &'a mut dyn FnMut(&Candidate) -> bool,
+}
+
+impl FetchSink for Collect<'_> {
+    fn begin(&mut self, _: Uid, head: &RowHead) -> Flow {
+        self.head = head.clone();
+        self.header.clear();
+        Flow::Go
+    }
+
+    fn piece(&mut self, octets: &[u8]) -> Flow {
+        self.header.extend_from_slice(octets);
+        Flow::Go
+    }
+
+    fn end(&mut self, uid: Uid) -> Flow {
+        let head = std::mem::take(&mut self.head);
+        let candidate = Candidate {
+            uid,
+            size: head.size,
+            date: head.internal_date.map(crate::mail::InternalDate::instant),
+            flags: head.flags,
+            seen: feeder::seen(&self.header),
+        };
+        if (self.keep)(&candidate) {
+            self.found.push(candidate);
+        }
+        Flow::Go
+    }
+}

@@ -1,0 +1,147 @@
+//! Meeting both ends: the right accounts, and two of them.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::apply::copy::{Trouble, at};
+use crate::apply::fatal::Fatal;
+use crate::apply::run::Run;
+use crate::apply::work::Work;
+use crate::inspect;
+use crate::inspect::SideSeen;
+use crate::mail::{FolderName, Side, WireName};
+use crate::plan::{Account, Reason, Witness};
+use crate::snapshot::FolderTree;
+use crate::state::{Verdict, same_account};
+use crate::store::{Listing, StoreError};
+
+impl Run<'_> {
+    /// Logs in on both sides and proves that these are the accounts of the plan, and two. Returns
+    /// what the destination lists.
+    pub(super) fn meet(&mut self) -> Result<Listing, Fatal> {
+        let accounts = self.work.header.as_ref().and_then(|header| header.accounts.first());
+        let accounts = accounts.cloned();
+        let root = |side: Side| {
+            let accounts = accounts.as_ref()?;
+            match side {
+                Side::Source => accounts.source.root.clone(),
+                Side::Destination => accounts.destination.root.clone(),
+            }
+        };
+        let source = self
+            .persist(|run| {
+                let root = root(Side::Source);
+                inspect::meet(run.source()?, Side::Source, root).map_err(at(Side::Source))
+            })
+            .map_err(Trouble::into_fatal)?;
+        let destination = self
+            .persist(|run| {
+                let root = root(Side::Destination);
+                inspect::meet(run.destination()?, Side::Destination, root)
+                    .map_err(at(Side::Destination))
+            })
+            .map_err(Trouble::into_fatal)?;
+        if let Some(accounts) = &accounts {
+            is_the_plans(Side::Source, &accounts.source, &source.witness)?;
+            is_the_plans(Side::Destination, &accounts.destination, &destination.witness)?;
+        }
+        self.are_two(&source, &destination)?;
+        self.state.set_witness(Side::Source, &source.witness)?;
+        self.state.set_witness(Side::Destination, &destination.witness)?;
+        Ok(destination.listing)
+    }
+
+    fn are_two(&mut self, source: &SideSeen, destination: &SideSeen) -> Result<(), Fatal> {
+        let ends = self
+            .persist(|run| {
+                let both = run.both()?;
+                inspect::distinct(both.source, source, both.destination, destination)
+                    .map_err(at(Side::Destination))
+            })
+            .map_err(Trouble::into_fatal)?;
+        match ends {
+            inspect::Ends::Distinct | inspect::Ends::Apart => Ok(()),
+            inspect::Ends::Same { folders, .. } => {
+                let names: Vec<_> = folders.iter().map(WireName::escaped).collect();
+                Err(Fatal::OneMailbox(names.join(", ")))
+            }
+        }
+    }
+
+    /// Counts once more what the source holds: mail that came since the plan was made is left for the
+    /// next one, and then both sides are not equal.
+    pub(super) fn see_whether_the_source_moved_on(&mut self) -> Result<(), Fatal> {
+        let accounts = self.work.header.as_ref().and_then(|header| header.accounts.first());
+        let root = accounts.and_then(|accounts| accounts.source.root.clone());
+        let seen = self
+            .persist(|run| {
+                inspect::meet(run.source()?, Side::Source, root.clone()).map_err(at(Side::Source))
+            })
+            .map_err(Trouble::into_fatal)?;
+        self.done.source_moved_on |= has_a_new_folder(&self.work, &seen.tree);
+        let pairs: Vec<_> = self.work.pairs.iter().map(|pair| pair.source.clone()).collect();
+        for folder in pairs {
+            let listed = seen.listing.rows.iter().find(|row| row.name == folder.wire);
+            let status = match listed.and_then(|row| row.status.clone()) {
+                Some(status) if status.uid_next.is_some() => status,
+                _ => match self
+                    .persist(|run| run.source()?.status(&folder.wire).map_err(at(Side::Source)))
+                {
+                    Ok(status) => status,
+                    Err(Trouble::Store(_, StoreError::Refused(_))) => {
+                        self.done.source_moved_on = true;
+                        continue;
+                    }
+                    Err(trouble) => return Err(trouble.into_fatal()),
+                },
+            };
+            let moved = status.uid_next.is_some_and(|uid_next| uid_next > folder.seen.uid_next)
+                || status.uid_validity.is_some_and(|validity| validity != folder.seen.uid_validity);
+            self.done.source_moved_on |= moved;
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether the source has a folder that the plan neither copies nor leaves out. Nothing can be
+/// told where names are read otherwise than the plan read them, by rules that are not in it.
+fn has_a_new_folder(work: &Work, tree: &FolderTree) -> bool {
+    let left_out: BTreeSet<&FolderName> = work
+        .left_out
+        .iter()
+        .filter(|folder| folder.side == Side::Source && folder.reason != Reason::MissingFolder)
+        .map(|folder| &folder.name)
+        .collect();
+    let paired: BTreeMap<&WireName, &FolderName> =
+        work.pairs.iter().map(|pair| (&pair.source.wire, &pair.source.name)).collect();
+    let outside = tree.outside.iter().map(|folder| &folder.name);
+    let all: BTreeSet<&FolderName> =
+        tree.folders.iter().map(|folder| &folder.name).chain(outside).collect();
+    let is_read_alike = left_out.is_subset(&all)
+        && paired
+            .iter()
+            .all(|(wire, name)| tree.by_wire(wire).is_none_or(|folder| folder.name == **name));
+    is_read_alike
+        && tree.folders.iter().any(|folder| {
+            folder.selectable
+                && !paired.contains_key(&folder.wire)
+                && !left_out.contains(&folder.name)
+        })
+}
+
+/// Tells whether a login leads where the plan says.
+fn is_the_plans(side: Side, planned: &Account, met: &Witness) -> Result<(), Fatal> {
+    match same_account(&planned.witness, met) {
+        Verdict::Same | Verdict::Unknown if planned.witness.user == met.user => Ok(()),
+        _ => {
+            let (then, now) = (&planned.witness.user, &met.user);
+            let detail = if then == now {
+                "the user is called as in the plan, but its folders are others".to_owned()
+            } else {
+                let (then, now) = (crate::apply::escape(then), crate::apply::escape(now));
+                format!("the plan was made for {then}, this is {now}")
+            };
+            Err(Fatal::OtherAccount { side, detail })
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Dates for messages that have none: that of the nearest message of their folder.
+
+use std::collections::BTreeMap;
+
+use crate::apply::copy::{Trouble, at};
+use crate::apply::group::Group;
+use crate::apply::look::{Candidate, look};
+use crate::apply::run::Run;
+use crate::mail::{InternalDate, Side, Timestamp, Uid, UidSet};
+use crate::store::HeaderFields;
+
+/// The oldest date that is sent: for a message in a folder in which no message has a date.
+const DATE_OF_LAST_RESORT: i64 = 31_536_000;
+
+impl Run<'_> {
+    /// Finds a date for every message of a folder that the server does not date, once one has turned up
+    /// that its own header does not date either: each of them would stop the reading.
+    pub(super) fn date_the_undated(&mut self, group: &mut Group) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        for todo in group.pairs.iter_mut().filter(|todo| !todo.undated.is_empty()) {
+            let wire = todo.pair.source.wire.clone();
+            let source = self.source()?;
+            let all = UidSet::range(Uid::MIN, Uid::MAX);
+            let rows = look(source, &wire, &all, HeaderFields::None).map_err(at(Side::Source))?;
+            let undated = rows.iter().filter(|row| sendable(row, now).is_none());
+            let mut undated: UidSet = undated.map(|row| row.uid).collect();
+            undated.extend(todo.undated.iter());
+            let last_resort = InternalDate::new(Timestamp::from_seconds(DATE_OF_LAST_RESORT), 0);
+            todo.dates.extend(undated.iter().map(|uid| (uid, last_resort)));
+            todo.dates.extend(nearest(&undated, &rows, now));
+            todo.undated = UidSet::new();
+        }
+        Ok(())
+    }
+}
+
+/// The date of a row, where it can be sent.
+fn sendable(row: &Candidate, now: Timestamp) -> Option<InternalDate> {
+    row.date.map(|date| InternalDate::new(date, 0)).filter(|date| date.to_append(now).is_some())
+}
+
+/// The date of the nearest row by UID that can be sent, the lower of two that are as near.
+fn nearest(uids: &UidSet, rows: &[Candidate], now: Timestamp) -> BTreeMap<Uid, InternalDate> {
+    let dated: Vec<(Uid, InternalDate)> =
+        rows.iter().filter_map(|row| Some((row.uid, sendable(row, now)?))).collect();
+    let date = |uid: Uid| {
+        let above = dated.partition_point(|(other, _)| *other < uid);
+        let below = above.checked_sub(1).and_then(|below| dated.get(below));
+        let near = below.into_iter().chain(dated.get(above));
+        near.min_by_key(|(other, _)| other.get().abs_diff(uid.get())).map(|(_, date)| (uid, *date))
+    };
+    uids.iter().filter_map(date).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::pipe::Seen;
+    use crate::mail::FlagSet;
+
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
+    #[test]
+    fn the_nearest_date_that_can_be_sent_counts_and_of_two_the_lower_one() {
+        let rows = [(1, 1_500_000_000), (4, -7), (6, 1_600_000_000), (10, 1_700_000_000)];
+        let rows = rows.map(|(number, date)| Candidate {
+            uid: uid(number),
+            size: None,
+            date: Some(Timestamp::from_seconds(date)),
+            flags: FlagSet::new(),
+            seen: Seen::default(),
+        });
+        let asked: UidSet = [2, 4, 8, 9, 900].map(uid).into_iter().collect();
+        let found = nearest(&asked, &rows, Timestamp::from_seconds(1_800_000_000));
+        let found: Vec<_> = found.values().map(|date| date.instant().seconds()).collect();
+        let (one, six, ten) = (1_500_000_000, 1_600_000_000, 1_700_000_000);
+        assert_eq!(found, [one, six, six, ten, ten]);
+        assert!(nearest(&asked, &[], Timestamp::from_seconds(1_800_000_000)).is_empty());
+    }
+}

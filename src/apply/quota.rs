@@ -1,0 +1,77 @@
+//! Whether the destination is full.
+
+use crate::store::Refusal;
+
+/// After so many refusals for quota in a row nothing more is sent in this run.
+const STREAK: u32 = 3;
+
+/// Refusals for quota in a row, over all folders of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Quota {
+    streak: u32,
+    /// Octets of the largest message that was accepted.
+    largest: Option<u64>,
+}
+
+impl Quota {
+    /// Books a message that was stored.
+    pub(super) fn accepted(&mut self, octets: u64) {
+        self.streak = 0;
+        self.largest = self.largest.max(Some(octets));
+    }
+
+    /// Books a refusal. One of a message larger than all that were accepted may be for its size.
+    pub(super) fn refused(&mut self, refusal: &Refusal, octets: u64) {
+        if is_for_quota(refusal) && self.largest.is_none_or(|largest| octets <= largest) {
+            self.streak += 1;
+        }
+    }
+
+    /// Tells whether nothing more is to be sent.
+    pub(super) const fn is_full(self) -> bool {
+        self.streak >= STREAK
+    }
+}
+
+/// Tells whether a message was refused for want of room. Some servers say it without a code; the
+/// profile lists their words.
+pub(super) fn is_for_quota(refusal: &Refusal) -> bool {
+    let words = refusal.known_words && refusal.text.to_ascii_lowercase().contains("quota");
+    refusal.is_quota() || words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ResponseCode;
+
+    fn refusal(code: Option<ResponseCode>, text: &str, known_words: bool) -> Refusal {
+        Refusal { bad: false, code, text: text.to_owned(), known_words }
+    }
+
+    #[test]
+    fn three_refusals_in_a_row_of_messages_that_would_fit_are_enough() {
+        let over = refusal(Some(ResponseCode::OverQuota), "full", false);
+        let mut quota = Quota::default();
+        quota.accepted(100);
+        quota.refused(&over, 1_000);
+        quota.refused(&over, 1_000);
+        quota.refused(&over, 1_000);
+        assert!(!quota.is_full(), "larger than anything accepted");
+        quota.refused(&over, 100);
+        quota.refused(&over, 90);
+        quota.accepted(5);
+        quota.refused(&over, 90);
+        quota.refused(&over, 90);
+        assert!(!quota.is_full(), "not in a row");
+        quota.refused(&over, 90);
+        assert!(quota.is_full());
+    }
+
+    #[test]
+    fn words_count_only_where_the_profile_lists_them() {
+        assert!(is_for_quota(&refusal(None, "Over quota", true)));
+        assert!(!is_for_quota(&refusal(None, "Over quota", false)));
+        assert!(!is_for_quota(&refusal(None, "Message contains NUL", true)));
+    }
+}

@@ -1,0 +1,268 @@
+//! A run: the sections of a plan, in order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::apply::event::{Event, Watch};
+use crate::apply::fatal::Fatal;
+use crate::apply::quota::Quota;
+use crate::apply::settings::Settings;
+use crate::apply::tally::Applied;
+use crate::apply::work::Work;
+use crate::mail::{FolderName, Side, WireName};
+use crate::plan::Reason;
+use crate::session::{Clock, Held, NoSession, Patience, Stop};
+use crate::state::{Item, RunId, State};
+use crate::store::{Connect, Destination, Source};
+
+/// Both ends of a migration, not yet connected.
+pub struct Ends {
+    /// Where mail is read. There is no way to change anything there.
+    pub source: Box<dyn Connect<dyn Source>>,
+    /// Where mail is written.
+    pub destination: Box<dyn Connect<dyn Destination>>,
+}
+
+/// Which sections are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Only {
+    /// All of them.
+    #[default]
+    All,
+    /// Folders and subscriptions.
+    Folders,
+    /// Folders and copies.
+    Copies,
+    /// Flags.
+    Flags,
+}
+
+impl Only {
+    pub(super) const fn folders(self) -> bool {
+        matches!(self, Self::All | Self::Folders | Self::Copies)
+    }
+
+    pub(super) const fn copies(self) -> bool {
+        matches!(self, Self::All | Self::Copies)
+    }
+
+    pub(super) const fn flags(self) -> bool {
+        matches!(self, Self::All | Self::Flags)
+    }
+
+    pub(super) const fn subscriptions(self) -> bool {
+        matches!(self, Self::All | Self::Folders)
+    }
+}
+
+/// What a run is given besides its plan and its ends.
+pub struct Surroundings<'a> {
+    /// The journal.
+    pub state: &'a mut dyn State,
+    /// How patient to be.
+    pub settings: Settings,
+    /// The clock.
+    pub clock: &'a dyn Clock,
+    /// The wish to stop.
+    pub stop: &'a Stop,
+    /// Who is told.
+    pub watch: &'a mut dyn Watch,
+    /// Which sections.
+    pub only: Only,
+}
+
+/// One run over one account pair.
+pub(super) struct Run<'a> {
+    pub work: Work,
+    pub source: Held<dyn Source>,
+    pub destination: Held<dyn Destination>,
+    pub state: &'a mut dyn State,
+    pub settings: Settings,
+    pub clock: &'a dyn Clock,
+    pub stop: &'a Stop,
+    pub watch: &'a mut dyn Watch,
+    pub only: Only,
+    pub id: RunId,
+    pub done: Applied,
+    pub quota: Quota,
+    /// Folders that the destination did not make, and what it said.
+    pub refused: BTreeMap<WireName, String>,
+    /// Both ends are the plan's: from here on items are this run's.
+    pub met: bool,
+}
+
+/// Applies a plan: carries out what is in it, and nothing else. Whatever happens, what was done is in
+/// the result and in the journal; the same plan may be applied again until it is done.
+#[must_use]
+pub fn apply(work: Work, ends: Ends, surroundings: Surroundings<'_>) -> Applied {
+    let Surroundings { state, settings, clock, stop, watch, only } = surroundings;
+    let id = match state.begin_run("apply", clock.now()) {
+        Ok(id) => id,
+        Err(fault) => {
+            return Applied { fatal: Some(Fatal::State(fault)), ..Applied::default() };
+        }
+    };
+    let mut run = Run {
+        work,
+        source: Held::new(ends.source),
+        destination: Held::new(ends.destination),
+        state,
+        settings,
+        clock,
+        stop,
+        watch,
+        only,
+        id,
+        done: Applied::default(),
+        quota: Quota::default(),
+        refused: BTreeMap::new(),
+        met: false,
+    };
+    if let Err(fatal) = run.carry_out() {
+        run.done.fatal = Some(fatal);
+    }
+    run.finish()
+}
+
+impl<'a> Run<'a> {
+    fn carry_out(&mut self) -> Result<(), Fatal> {
+        let listing = self.meet()?;
+        self.met = true;
+        if let Some(header) = &self.work.header {
+            let totals = self.work.totals;
+            self.watch.event(&Event::Started { plan: &header.plan, totals: &totals });
+        }
+        self.take_over_the_plans_own();
+        let spellings =
+            if self.only.folders() { self.create_folders(listing)? } else { listing.into() };
+        if self.only.copies() {
+            self.copy_all(&spellings)?;
+        }
+        if self.only.flags() {
+            self.change_flags()?;
+        }
+        if self.only.subscriptions() {
+            self.subscribe(&spellings)?;
+        }
+        self.see_whether_the_source_moved_on()
+    }
+
+    /// Books what the plan itself leaves out or blocks.
+    fn take_over_the_plans_own(&mut self) {
+        for (&reason, &messages) in &self.work.skipped {
+            self.done.leave_out(reason, messages);
+        }
+        for blocked in std::mem::take(&mut self.work.blocked) {
+            let Some(pair) = self.work.pair(blocked.pair) else { continue };
+            let item = Item {
+                folder: pair.source.name.clone(),
+                side: Side::Source,
+                uid: blocked.uid,
+                date: blocked.date,
+                octets: blocked.octets,
+                reason: blocked.reason,
+                said: None,
+            };
+            self.done.leave_out(blocked.reason, 1);
+            self.done.items.push(item);
+        }
+        for left_out in &self.work.left_out {
+            if left_out.reason.leaves_a_folder_undone() {
+                let item = folder_item(left_out.name.clone(), left_out.side, left_out.reason, None);
+                self.done.items.push(item);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Applied {
+        self.done.reconnected = self.source.reconnected + self.destination.reconnected;
+        self.source.close();
+        self.destination.close();
+        // A run that came no further than a login leaves what the last one found: it is as open as it was.
+        if self.met
+            && let Err(fault) = self.state.replace_items("apply", &self.done.items)
+            && self.done.fatal.is_none()
+        {
+            self.done.fatal = Some(Fatal::State(fault));
+        }
+        self.done
+    }
+
+    /// What making sessions needs.
+    pub(super) fn patience(&self) -> Patience<'a> {
+        let reconnect_for = self.settings.reconnect_for;
+        Patience { clock: self.clock, stop: self.stop, reconnect_for }
+    }
+
+    /// The source's session, made if need be.
+    pub(super) fn source(&mut self) -> Result<&mut (dyn Source + 'static), Fatal> {
+        let patience = self.patience();
+        Ok(self.source.get(&patience, &mut telling(self.watch))?)
+    }
+
+    /// The destination's session, made if need be.
+    pub(super) fn destination(&mut self) -> Result<&mut (dyn Destination + 'static), Fatal> {
+        let patience = self.patience();
+        Ok(self.destination.get(&patience, &mut telling(self.watch))?)
+    }
+
+    /// Both sessions at once, with everything else that a pass needs.
+    pub(super) fn both(&mut self) -> Result<Both<'_>, Fatal> {
+        let patience = self.patience();
+        let source = self.source.get(&patience, &mut telling(self.watch))?;
+        let destination = self.destination.get(&patience, &mut telling(self.watch))?;
+        Ok(Both {
+            source,
+            destination,
+            state: self.state,
+            watch: self.watch,
+            stop: self.stop,
+            quota: &mut self.quota,
+        })
+    }
+
+    /// Ends the run where the manifest's limit of items is exceeded.
+    pub(super) fn mind_the_items(&self) -> Result<(), Fatal> {
+        match self.settings.max_items {
+            Some(limit)
+                if u64::try_from(self.done.items.len()).is_ok_and(|items| items > limit) =>
+            {
+                Err(Fatal::TooManyItems(limit))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Both sessions, state and who is told, borrowed together.
+pub(super) struct Both<'r> {
+    pub source: &'r mut (dyn Source + 'static),
+    pub destination: &'r mut (dyn Destination + 'static),
+    pub state: &'r mut dyn State,
+    pub watch: &'r mut dyn Watch,
+    pub stop: &'r Stop,
+    pub quota: &'r mut Quota,
+}
+
+fn telling(watch: &mut dyn Watch) -> impl FnMut(Side, &str, Duration) {
+    |side, why, after| watch.event(&Event::Reconnecting { side, why, after })
+}
+
+impl From<NoSession> for Fatal {
+    fn from(none: NoSession) -> Self {
+        match none {
+            NoSession::Stopped => Self::Stopped,
+            NoSession::Failed(side, error) => Self::Store { side, error },
+        }
+    }
+}
+
+/// An item for a whole folder.
+pub(super) fn folder_item(
+    folder: FolderName,
+    side: Side,
+    reason: Reason,
+    said: Option<String>,
+) -> Item {
+    Item { folder, side, uid: None, date: None, octets: None, reason, said }
+}

@@ -1,0 +1,364 @@
+//! Settling: what is at the destination already, of what this plan still has to copy.
+//!
+//! The destination is the truth. Whenever a folder is opened, everything at or above the watermark
+//! that no link explains is compared with what is still to be copied; what is found is done and is
+//! not sent again. So a lost reply, a kill, deleted state and a second machine are one case. Found is
+//! final; absent is not, while an append may still arrive.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::apply::book::message_item;
+use crate::apply::copy::{Trouble, at};
+use crate::apply::group::{Group, Resent, Unplaced, Waiting};
+use crate::apply::look::{Candidate, look};
+use crate::apply::pairing::{Paired, Wanted, pair_up};
+use crate::apply::pipe::Seen;
+use crate::apply::run::Run;
+use crate::identity::Basis;
+use crate::mail::{InternalDate, Side, Uid, UidSet, WireName};
+use crate::plan::Reason;
+use crate::state::{FolderId, IntentId, Link, OpenIntent, Outcome, StoredCopy};
+use crate::store::{FolderState, HeaderFields};
+
+/// How often a message without a known UID is looked for while the folder is worked on; once more
+/// when it is done.
+const LOOKS_FOR_UNPLACED: u32 = 2;
+
+/// Links by source folder and source UID.
+type Linked = BTreeMap<(FolderId, Uid), Link>;
+
+impl Run<'_> {
+    /// Looks where something may have arrived, and settles every open intent that can be.
+    pub(super) fn settle(
+        &mut self,
+        group: &mut Group,
+        opened: &FolderState,
+    ) -> Result<(), Trouble> {
+        let Some(place) = group.place.clone() else { return Ok(()) };
+        let open = self.state.open_intents(place.folder)?;
+        let stored = self.state.highest_stored(place.folder)?;
+        let known = group.planned_from().max(stored.map_or(Uid::MIN, Uid::next));
+        let told = group.planned_uid_next().max(known);
+        let moved = opened.uid_next != Some(told) || opened.messages > place.expected_messages;
+        let nothing_to_copy = group.pairs.iter().all(|todo| todo.left() == 0);
+        // More is there than we know of, perhaps between our own: of that no height tells.
+        let more = !group.looked && opened.messages > place.expected_messages;
+        let known = if more { group.planned_from() } else { known };
+        let watermark = watermark(group, &open, known);
+        if let Some(place) = &mut group.place {
+            place.told_uid_next = opened.uid_next;
+            place.from = place.from.max(watermark);
+        }
+        if !group.must_look && open.is_empty() && (!moved || nothing_to_copy) {
+            return Ok(());
+        }
+        let wire = group.wire.clone();
+        let window = UidSet::range(watermark, Uid::MAX);
+        let destination = self.destination()?;
+        let mut found =
+            look(destination, &wire, &window, HeaderFields::Full).map_err(at(Side::Destination))?;
+        let highest = found.last().map(|candidate| candidate.uid);
+        let linked = self.drop_linked(group, &mut found)?;
+        if let Some(place) = &mut group.place {
+            place.from = highest.map_or(watermark, Uid::next).max(watermark);
+            place.expected_messages = opened.messages;
+        }
+        self.settle_intents(group, &open, &linked, &mut found)?;
+        self.settle_the_rest(group, &open, &mut found)?;
+        group.strangers = found.len();
+        group.looked = true;
+        group.gap = None;
+        group.must_look = false;
+        Ok(())
+    }
+
+    /// Drops what a link explains already, and returns these links. Links that a disorder among the
+    /// UIDs of one pass has made doubtful are looked for anew instead.
+    pub(super) fn drop_linked(
+        &mut self,
+        group: &mut Group,
+        found: &mut Vec<Candidate>,
+    ) -> Result<Linked, Trouble> {
+        let mut linked = Linked::new();
+        let (Some(place), Some(first)) = (&group.place, found.first()) else { return Ok(linked) };
+        let there: UidSet = found.iter().map(|candidate| candidate.uid).collect();
+        let distrusted = group.distrusted_from.take();
+        let mut explained = UidSet::new();
+        let mut doubtful = Vec::new();
+        self.state.each_link_from(place.folder, first.uid, &mut |source_folder, link| {
+            let Some(uid) = link.destination.filter(|uid| there.contains(*uid)) else { return };
+            match (group.pair_of(source_folder), distrusted) {
+                (Some(pair), Some(from)) if uid >= from => doubtful.push((pair, link, from)),
+                _ => {
+                    explained.insert(uid);
+                    linked.insert((source_folder, link.source), link);
+                }
+            }
+        })?;
+        let folder = place.folder;
+        for (pair, link, from) in doubtful {
+            let link = Link { destination: None, ..link };
+            let source_folder = group.pairs[pair].source_folder;
+            self.state.put_links(source_folder, folder, std::slice::from_ref(&link))?;
+            group.unplaced.push(Unplaced { pair, link, from, looked: 0 });
+        }
+        found.retain(|candidate| !explained.contains(candidate.uid));
+        Ok(linked)
+    }
+
+    /// Pairs open intents and unplaced links with what was found, and judges those that were not.
+    fn settle_intents(
+        &mut self,
+        group: &mut Group,
+        open: &[OpenIntent],
+        linked: &Linked,
+        found: &mut Vec<Candidate>,
+    ) -> Result<(), Trouble> {
+        // What planning found, or what was written under another intent.
+        let mut outcomes = linked_outcomes(open, linked);
+        let mut settled: BTreeSet<_> = outcomes.iter().map(|(id, _)| *id).collect();
+        let looked_for = |one: &&Unplaced| one.looked < LOOKS_FOR_UNPLACED;
+        let unplaced: Vec<Unplaced> = group.unplaced.iter().filter(looked_for).cloned().collect();
+        let mut wanted: Vec<Wanted> = unplaced.iter().map(wanted_unplaced).collect();
+        for (index, todo) in group.pairs.iter().enumerate() {
+            let of_pair = open.iter().filter(|open| {
+                open.intent.source_folder == todo.source_folder && !settled.contains(&open.id)
+            });
+            let uids: UidSet = of_pair.map(|open| open.intent.source).collect();
+            let wire = todo.pair.source.wire.clone();
+            wanted.extend(self.wanted(index, &wire, &uids, found)?);
+        }
+        let pairs = self.pair_up(group, &wanted, found)?;
+        for unplaced in group.unplaced.iter_mut().filter(|one| one.looked < LOOKS_FOR_UNPLACED) {
+            unplaced.looked += 1;
+        }
+        let mut taken = UidSet::new();
+        for paired in pairs {
+            let (want, candidate) = (&wanted[paired.wanted], &found[paired.candidate]);
+            taken.insert(candidate.uid);
+            let link = link(want, candidate);
+            if let Some(unplaced) = unplaced.get(paired.wanted) {
+                group.unplaced.retain(|one| one.pair != want.pair || one.link.source != want.uid);
+                let (flags, copied_by) = (unplaced.link.flags.clone(), unplaced.link.copied_by);
+                self.put_link(group, want.pair, Link { flags, copied_by, ..link })?;
+                continue;
+            }
+            let todo = &mut group.pairs[want.pair];
+            let of_intent = |open: &&OpenIntent| {
+                open.intent.source == want.uid && open.intent.source_folder == todo.source_folder
+            };
+            if let Some(open) = open.iter().find(of_intent) {
+                outcomes.push((open.id, Outcome::Stored(StoredCopy { link, owned: None })));
+                settled.insert(open.id);
+            }
+            self.done.found += u64::from(todo.is_pending(want.uid));
+            todo.take_off(&UidSet::range(want.uid, want.uid));
+        }
+        found.retain(|candidate| !taken.contains(candidate.uid));
+        for open in open.iter().filter(|open| !settled.contains(&open.id)) {
+            if self.is_over(group, open) {
+                outcomes.push((open.id, Outcome::NotStored));
+            }
+        }
+        if !outcomes.is_empty() {
+            self.state.settle(&outcomes)?;
+        }
+        Ok(())
+    }
+
+    /// Judges an intent whose message is not there: it may still arrive, or it may be sent again. Tells
+    /// whether it can be closed, because nobody wants to send its message any more.
+    fn is_over(&mut self, group: &mut Group, open: &OpenIntent) -> bool {
+        let now = self.clock.elapsed();
+        let uid = open.intent.source;
+        let pair = group.pair_of(open.intent.source_folder);
+        let pending = pair.filter(|&pair| group.pairs[pair].is_pending(uid));
+        let Some(index) = pending else {
+            let since = *group.orphans.entry(open.id).or_insert(now);
+            let over = !open.may_arrive || now.saturating_sub(since) >= self.settings.settle;
+            if over {
+                group.orphans.remove(&open.id);
+            }
+            return over;
+        };
+        let todo = &mut group.pairs[index];
+        if todo.released.contains(uid) {
+            return false;
+        }
+        let waiting = todo.waiting.get(&uid).copied().unwrap_or(Waiting { since: now });
+        if open.may_arrive && now.saturating_sub(waiting.since) < self.settings.settle {
+            todo.waiting.insert(uid, waiting);
+            return false;
+        }
+        // From here on it may be sent again. Its intent stays open until the next one takes its
+        // place, or for the next run, which looks for it first.
+        todo.waiting.remove(&uid);
+        todo.released.insert(uid);
+        let strike = todo.strikes.get(&uid).cloned().unwrap_or_default();
+        if strike.times > self.settings.retries {
+            let item = message_item(group, index, uid, Reason::UnknownOutcome, strike.said);
+            self.item_of(group, index, uid, item);
+        } else if open.may_arrive {
+            self.done.sent_again += 1;
+            let from = open.intent.uid_next;
+            let source = uid;
+            group.resent.push(Resent { pair: index, source, from, earlier: false, named: false });
+        }
+        false
+    }
+
+    /// Compares what no intent explains with everything that is still to be copied: another run, or
+    /// another machine, may have put it there.
+    fn settle_the_rest(
+        &mut self,
+        group: &mut Group,
+        open: &[OpenIntent],
+        found: &mut Vec<Candidate>,
+    ) -> Result<(), Trouble> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let mut wanted = Vec::new();
+        for (index, todo) in group.pairs.iter().enumerate() {
+            let of_pair =
+                open.iter().filter(|open| open.intent.source_folder == todo.source_folder);
+            let asked: UidSet = of_pair.map(|open| open.intent.source).collect();
+            let uids = todo.pending().difference(&asked);
+            let wire = todo.pair.source.wire.clone();
+            wanted.extend(self.wanted(index, &wire, &uids, found)?);
+        }
+        let appended_before = group.pairs.iter().any(|todo| todo.copied > 0);
+        let mut taken = UidSet::new();
+        for paired in self.pair_up(group, &wanted, found)? {
+            let (want, candidate) = (&wanted[paired.wanted], &found[paired.candidate]);
+            self.put_link(group, want.pair, link(want, candidate))?;
+            group.pairs[want.pair].take_off(&UidSet::range(want.uid, want.uid));
+            taken.insert(candidate.uid);
+            self.done.found += 1;
+            if appended_before {
+                group.foreign += 1;
+            }
+        }
+        found.retain(|candidate| !taken.contains(candidate.uid));
+        Ok(())
+    }
+
+    /// The same message with the flags and the date that its copy gets.
+    fn as_copied(&self, group: &Group, want: &Wanted) -> Wanted {
+        let mut want = want.clone();
+        let todo = &group.pairs[want.pair];
+        let set = todo.sets.iter().find(|set| set.uids.contains(want.uid)).or(todo.sets.first());
+        if let Some(recipe) = set.and_then(|set| self.work.recipe(set.recipe)) {
+            want.flags = want.flags.difference(&recipe.drop_flags);
+        }
+        if let Some(place) = &group.place {
+            want.flags = place.permanent.storable(&want.flags).0;
+        }
+        let now = self.clock.now();
+        // What dates it instead is not known here: its own header, or a neighbour.
+        want.date = want.date.filter(|date| InternalDate::new(*date, 0).to_append(now).is_some());
+        want
+    }
+
+    pub(super) fn pair_up(
+        &mut self,
+        group: &Group,
+        wanted: &[Wanted],
+        found: &[Candidate],
+    ) -> Result<Vec<Paired>, Trouble> {
+        let wanted: Vec<Wanted> = wanted.iter().map(|want| self.as_copied(group, want)).collect();
+        if wanted.is_empty() || found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sources: Vec<_> =
+            group.pairs.iter().map(|todo| todo.pair.source.wire.clone()).collect();
+        let both = self.both()?;
+        pair_up(both.source, both.destination, &sources, &group.wire, &wanted, found)
+    }
+
+    /// Reads the headers of source messages that are looked for, and keeps those that may be among
+    /// what was found: a folder may have a million messages to go, and two that somebody delivered.
+    pub(super) fn wanted(
+        &mut self,
+        pair: usize,
+        wire: &WireName,
+        uids: &UidSet,
+        found: &[Candidate],
+    ) -> Result<Vec<Wanted>, Trouble> {
+        if uids.is_empty() || found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keyed = |seen: &Seen| seen.basis == Basis::Key;
+        let keys: BTreeSet<_> = found
+            .iter()
+            .filter(|candidate| keyed(&candidate.seen))
+            .map(|candidate| candidate.seen.digest)
+            .collect();
+        let others = found.iter().any(|candidate| !keyed(&candidate.seen));
+        let source = self.source()?;
+        let rows = crate::apply::look::look_for(source, wire, uids, &mut |row| {
+            if keyed(&row.seen) { keys.contains(&row.seen.digest) } else { others }
+        })
+        .map_err(at(Side::Source))?;
+        let wanted = rows.into_iter().map(|row| Wanted {
+            pair,
+            uid: row.uid,
+            size: row.size,
+            date: row.date,
+            flags: row.flags,
+            seen: row.seen,
+        });
+        Ok(wanted.collect())
+    }
+
+    fn put_link(&mut self, group: &Group, pair: usize, link: Link) -> Result<(), Trouble> {
+        if let Some(place) = &group.place {
+            self.state.put_links(group.pairs[pair].source_folder, place.folder, &[link])?;
+        }
+        Ok(())
+    }
+}
+
+/// Outcomes of intents whose messages have a link.
+fn linked_outcomes(open: &[OpenIntent], linked: &Linked) -> Vec<(IntentId, Outcome)> {
+    let outcome = |open: &OpenIntent| {
+        let link = linked.get(&(open.intent.source_folder, open.intent.source))?.clone();
+        Some((open.id, Outcome::Stored(StoredCopy { link, owned: None })))
+    };
+    open.iter().filter_map(outcome).collect()
+}
+
+/// The lowest UID at which something that we do not know of may be.
+fn watermark(group: &Group, open: &[OpenIntent], known: Uid) -> Uid {
+    let intended = open.iter().map(|open| open.intent.uid_next);
+    let looked_for = group.unplaced.iter().filter(|one| one.looked < LOOKS_FOR_UNPLACED);
+    let unplaced = looked_for.map(|one| one.from);
+    let seen = group.gap.into_iter().chain(group.distrusted_from);
+    intended.chain(unplaced).chain(seen).chain([known]).min().unwrap_or(known)
+}
+
+fn wanted_unplaced(unplaced: &Unplaced) -> Wanted {
+    let Unplaced { pair, link, .. } = unplaced;
+    Wanted {
+        pair: *pair,
+        uid: link.source,
+        size: Some(link.octets),
+        date: None,
+        flags: link.flags.clone().unwrap_or_default(),
+        seen: Seen { digest: link.digest, basis: link.basis, headers: None },
+    }
+}
+
+/// A link to a message that was found. It proves no ownership.
+fn link(want: &Wanted, candidate: &Candidate) -> Link {
+    Link {
+        source: want.uid,
+        destination: Some(candidate.uid),
+        digest: want.seen.digest,
+        basis: want.seen.basis,
+        octets: want.size.or(candidate.size).unwrap_or_default(),
+        flags: None,
+        copied_by: None,
+    }
+}

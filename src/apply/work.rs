@@ -1,0 +1,150 @@
+//! The plan, read for work: which messages of which pair go to which destination folder.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+
+use crate::mail::{Timestamp, Uid, UidSet, WireName};
+use crate::plan::{
+    Action, FolderPair, Header, LeftOut, Line, PlanFault, PlanLines, Reason, Recipe, Section,
+    Totals,
+};
+
+/// One account's work. Sets of UIDs only: its size does not grow with the number of messages that a
+/// plan copies in one piece.
+#[derive(Debug, Default)]
+pub struct Work {
+    pub(super) header: Option<Header>,
+    pub(super) totals: Totals,
+    pub(super) pairs: Vec<FolderPair>,
+    pub(super) recipes: Vec<Recipe>,
+    pub(super) creates: Vec<Action>,
+    pub(super) copies: BTreeMap<u32, Vec<CopySet>>,
+    pub(super) flags: Vec<Action>,
+    pub(super) subscriptions: Vec<Action>,
+    pub(super) left_out: Vec<LeftOut>,
+    /// How many messages the plan leaves out, by reason.
+    pub(super) skipped: BTreeMap<Reason, u64>,
+    /// What the plan cannot do.
+    pub(super) blocked: Vec<Blocked>,
+}
+
+/// Messages of one pair that share a recipe.
+#[derive(Clone, Debug)]
+pub(super) struct CopySet {
+    pub uids: UidSet,
+    pub octets: u64,
+    pub recipe: u32,
+}
+
+/// A message, or with no UID a whole folder pair, that the plan blocks.
+#[derive(Clone, Debug)]
+pub(super) struct Blocked {
+    pub pair: u32,
+    pub uid: Option<Uid>,
+    pub octets: Option<u64>,
+    pub date: Option<Timestamp>,
+    pub reason: Reason,
+}
+
+impl Work {
+    /// Reads a plan that was checked whole before, line by line.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanFault`] where the file is not what it was when it was checked.
+    pub fn read<R: BufRead>(mut lines: PlanLines<R>) -> Result<Self, PlanFault> {
+        let mut work = Self { header: Some(lines.header().clone()), ..Self::default() };
+        while let Some(line) = lines.next_line()? {
+            work.take(line);
+        }
+        Ok(work)
+    }
+
+    fn take(&mut self, line: Line) {
+        match line {
+            Line::Header(header) => self.header = Some(header),
+            Line::Folder(pair) => self.pairs.push(pair),
+            Line::LeftOut(left_out) => self.left_out.push(left_out),
+            Line::Recipe(recipe) => self.recipes.push(recipe),
+            Line::Footer(footer) => self.totals = footer.totals,
+            Line::Action(action) => self.take_action(action),
+        }
+    }
+
+    fn take_action(&mut self, action: Action) {
+        match action {
+            Action::Copy { pair, uids, octets, recipe, .. } => {
+                self.copies.entry(pair).or_default().push(CopySet { uids, octets, recipe });
+            }
+            Action::Skip { messages, reason, .. } => {
+                *self.skipped.entry(reason).or_default() += messages;
+            }
+            Action::Blocked { pair, uid, octets, date, reason, .. } => {
+                self.blocked.push(Blocked { pair, uid, octets, date, reason });
+            }
+            other => match other.section() {
+                Section::Folders => self.creates.push(other),
+                Section::Flags => self.flags.push(other),
+                Section::Subscriptions => self.subscriptions.push(other),
+                Section::Copies => {}
+            },
+        }
+    }
+
+    /// All pairs by destination folder, in the order of work. One that has nothing to copy still tells
+    /// whose copies are in its folder.
+    pub(super) fn groups(&self) -> Vec<(WireName, Vec<u32>)> {
+        let mut groups: Vec<(WireName, Vec<u32>)> = Vec::new();
+        for pair in &self.pairs {
+            match groups.iter_mut().find(|(wire, _)| *wire == pair.destination.wire) {
+                Some((_, pairs)) => pairs.push(pair.pair),
+                None => groups.push((pair.destination.wire.clone(), vec![pair.pair])),
+            }
+        }
+        groups
+    }
+
+    /// Every destination folder that the plan names, by the octets in which it does.
+    pub(super) fn destination_wires(&self) -> Vec<WireName> {
+        let of_action = |action: &Action| match action {
+            Action::CreateFolder { wire, .. } | Action::Subscribe { wire, .. } => {
+                Some(wire.clone())
+            }
+            _ => None,
+        };
+        let created = self.creates.iter().filter_map(of_action);
+        let pairs = self.pairs.iter().map(|pair| pair.destination.wire.clone());
+        created.chain(pairs).collect()
+    }
+
+    pub(super) fn pair(&self, number: u32) -> Option<&FolderPair> {
+        usize::try_from(number).ok().and_then(|index| self.pairs.get(index))
+    }
+
+    pub(super) fn recipe(&self, number: u32) -> Option<&Recipe> {
+        self.recipes.iter().find(|recipe| recipe.recipe == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::FlagSet;
+
+    #[test]
+    fn a_recipe_is_found_by_its_number_and_not_by_its_place() {
+        let mut work = Work::default();
+        for recipe in [7, 0] {
+            work.take(Line::Recipe(Recipe {
+                recipe,
+                drop_flags: FlagSet::new(),
+                leave_flagged: FlagSet::new(),
+                permanent_flags: None,
+                dates: Vec::new(),
+                ceiling: None,
+            }));
+        }
+        let found = |number| work.recipe(number).map(|recipe| recipe.recipe);
+        assert_eq!([0, 1, 7].map(found), [Some(0), None, Some(7)]);
+    }
+}
