@@ -1,0 +1,123 @@
+//! The summary of an `apply`.
+
+use std::fmt::Write as _;
+use std::io;
+use std::io::Write;
+
+use crate::report::model::ApplyReport;
+use crate::report::next::Next;
+use crate::report::problem::hanging;
+use crate::report::screen::{Screen, Symbol};
+use crate::report::text::{count, counted, duration, escape, rate, size};
+
+/// A blank at which no line is broken while text is laid out.
+const TIED: char = '\u{a0}';
+
+/// Writes the summary. `next` names what the reader can apply again.
+///
+/// # Errors
+///
+/// Those of `out`.
+pub fn apply_summary(
+    out: &mut dyn Write,
+    screen: &Screen,
+    report: &ApplyReport,
+    next: &Next<'_>,
+) -> io::Result<()> {
+    let plan = escape(&report.plan.0);
+    let only = report.only.map_or_else(String::new, |only| format!(", only {only},"));
+    writeln!(out, "Applied {plan}{only} in {}.", duration(report.seconds))?;
+    let mut line = |label: &str, text: &str| {
+        let mut lines = Vec::new();
+        hanging(&mut lines, &format!("  {label:<11}  "), text, screen.columns())?;
+        write!(out, "{}", String::from_utf8_lossy(&lines).replace(TIED, " "))
+    };
+    let copied = &report.copied;
+    let mut text = format!(
+        "{} of {}, {}",
+        count(copied.messages),
+        counted(copied.of, "message", "messages"),
+        size(copied.octets)
+    );
+    if let Some(measured) = copied.octets.checked_div(report.seconds)
+        && measured > 0
+    {
+        let _ = write!(text, ", {}", rate(measured));
+    }
+    line("Copied", &text)?;
+    let (created, subscribed) = (report.folders.created, report.folders.subscribed);
+    line("Folders", &format!("{} created, {} subscribed", count(created), count(subscribed)))?;
+    line("Flags", &format!("{} changed", count(report.flags.changed)))?;
+    line("Deleted", &deleted(report))?;
+    let left_out: u64 = report.left_out.values().sum();
+    if left_out > 0 {
+        let reasons: Vec<String> = report
+            .left_out
+            .iter()
+            .map(|(reason, number)| format!("{reason}{TIED}{}", count(*number)))
+            .collect();
+        let text = format!("{}: {}", counted(left_out, "message", "messages"), reasons.join(", "));
+        line("Left out", &text)?;
+    }
+    if report.retried > 0 {
+        line("Retried", &counted(report.retried, "request", "requests"))?;
+    }
+    if report.waited_seconds > 0 {
+        line("Waited", &duration(report.waited_seconds))?;
+    }
+    for note in &report.notes {
+        line("Note", note)?;
+    }
+    writeln!(out)?;
+    closing(out, screen, report, next)
+}
+
+fn deleted(report: &ApplyReport) -> String {
+    let side = |number, name| match number {
+        0 => format!("nothing at the {name}"),
+        number => format!("{} at the {name}", count(number)),
+    };
+    let deleted = &report.deleted;
+    format!("{}, {}", side(deleted.destination, "destination"), side(deleted.source, "source"))
+}
+
+/// How it ended, and what to do next.
+fn closing(
+    out: &mut dyn Write,
+    screen: &Screen,
+    report: &ApplyReport,
+    next: &Next<'_>,
+) -> io::Result<()> {
+    let again = next.apply();
+    let open = || report.items.iter().filter(|item| Symbol::of_item(item.reason) == Symbol::Wrong);
+    let decisions = u64::try_from(open().count()).unwrap_or(u64::MAX);
+    let (one, many) = if open().all(|item| item.uid.is_some()) {
+        ("message needs", "messages need")
+    } else {
+        ("message or folder needs", "messages or folders need")
+    };
+    let (plan_anew, verify) = (next.plan(), next.verify());
+    let (sentence, next) = match report.exit {
+        0 => ("Done: source and destination are equal under the manifest".to_owned(), verify),
+        2 if report.only.is_some() => {
+            ("Done what was asked for; the plan has more to do".to_owned(), again)
+        }
+        2 => (
+            "Done, and the source has moved on: the rest is for the next plan".to_owned(),
+            plan_anew,
+        ),
+        3 => (format!("Partial: {} a decision", counted(decisions, one, many)), verify),
+        5 => ("A guard stopped deletions".to_owned(), plan_anew),
+        6 => ("Stale: a folder or account is not as the plan knows it".to_owned(), plan_anew),
+        7 => ("Stopped: somebody else is copying there".to_owned(), again),
+        8 => ("Stopped: a login was refused".to_owned(), again),
+        9 => ("Stopped: a server or mailbox cannot be used".to_owned(), again),
+        10 => ("Stopped: the destination is full".to_owned(), again),
+        11 => ("Stopped at a limit; the same plan goes on later".to_owned(), again),
+        12 => ("Stopped: a login leads to another account than planned".to_owned(), plan_anew),
+        130 | 143 => ("Stopped by a signal; the same plan goes on later".to_owned(), again),
+        _ => ("Stopped by a fault of the program".to_owned(), again),
+    };
+    hanging(out, "", &format!("{sentence} (exit {}).", report.exit), screen.columns())?;
+    writeln!(out, "Next: {next}")
+}
