@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 pub mod apply;
+pub mod cli;
 pub mod identity;
 pub mod imap;
 pub mod inspect;
