@@ -1,0 +1,9 @@
+//! Planning and applying on servers in memory: nothing lost, nothing twice, whatever happens.
+
+mod again;
+mod law;
+mod lies;
+mod limits;
+mod nights;
+mod stop;
+mod world;

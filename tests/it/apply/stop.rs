@@ -1,0 +1,134 @@
+//! A run is stopped before every effect, in every way, and goes on: it ends as if nothing had been.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use mailferry::state::memory::Effects;
+use mailferry::state::memory::MemoryState;
+use mailferry::store::memory::Arrival;
+use mailferry::store::memory::Loss;
+
+use crate::apply::world::Plan;
+use crate::apply::world::World;
+use crate::apply::world::assert_in_order;
+
+const SOURCE: &str = "INBOX: a/S b -c d*3 ~e f/Fk =a g h i j k l m n \
+    | Lists: p q/A r*3 -s | Old: q r t | Empty:";
+const DESTINATION: &str = "INBOX: b x | Lists: r y";
+const RESULT: &str = "INBOX: b x a/S -c d d d ~e f/Fk =a g h i j k l m n \
+    | Lists: r y p q/A r r -s q r t";
+
+/// Two of the folders go to one; state and the destination count their effects together.
+fn world() -> (World, Effects) {
+    let mut world = World::new(SOURCE, DESTINATION).map("Old", "Lists").map("Lists", "Lists");
+    let effects = Effects::default();
+    world.state = MemoryState::with_effects(effects.clone());
+    (world, effects)
+}
+
+/// Applies until the plan is done.
+#[track_caller]
+fn to_the_end(world: &mut World, plan: &Plan) {
+    let applied = world.apply(plan);
+    assert_in_order(&applied);
+    world.journal_is_clean();
+    world.holds_in_any_order(RESULT);
+    world.nothing_is_left();
+}
+
+#[test]
+fn an_undisturbed_run_copies_everything_in_order() {
+    let (mut world, _) = world();
+    let plan = world.plan();
+    let applied = world.apply(&plan);
+    assert_in_order(&applied);
+    world.holds(RESULT);
+    world.journal_is_clean();
+    world.nothing_is_left();
+    assert_eq!(applied.copied, plan.totals().copies);
+}
+
+#[test]
+fn a_run_that_is_killed_before_any_effect_goes_on() {
+    let mut stopped = 0;
+    for nth in 1.. {
+        let (mut world, effects) = world();
+        let plan = world.plan();
+        let guard = effects.clone();
+        world.destination.guard_effects(move || guard.pass());
+        effects.fail_at(effects.count() + nth);
+        let applied = world.apply(&plan);
+        if applied.fatal.is_none() {
+            break;
+        }
+        stopped = nth;
+        effects.heal();
+        to_the_end(&mut world, &plan);
+    }
+    assert!(stopped > 40, "{stopped} effects");
+}
+
+const LOSSES: [Loss; 6] = [
+    Loss::BeforeSending,
+    Loss::HandedOver,
+    Loss::Reply,
+    Loss::Late(Arrival::Looks(1)),
+    Loss::Late(Arrival::Seconds(1)),
+    Loss::Late(Arrival::Seconds(50)),
+];
+
+#[test]
+fn a_run_that_loses_a_connection_at_any_effect_ends_as_if_nothing_had_been() {
+    for loss in LOSSES {
+        for nth in 0.. {
+            let (mut world, _) = world();
+            let plan = world.plan();
+            world.destination.stop_at(nth, loss);
+            let applied = world.apply(&plan);
+            assert_in_order(&applied);
+            if applied.reconnected == 0 {
+                assert!(nth > 20);
+                break;
+            }
+            assert_eq!(world.destination.late(), 0);
+            world.journal_is_clean();
+            world.holds_in_any_order(RESULT);
+            world.nothing_is_left();
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_when_it_loses_a_connection_goes_on() {
+    for loss in LOSSES {
+        for nth in 0.. {
+            let (mut world, effects) = world();
+            let plan = world.plan();
+            let killed = Arc::new(AtomicU64::new(0));
+            let (kills, seen) = (effects.clone(), Arc::clone(&killed));
+            let mut count = 0;
+            world.destination.guard_effects(move || {
+                if count == nth {
+                    kills.fail_at(kills.count() + 1);
+                    seen.store(1, Ordering::SeqCst);
+                }
+                count += 1;
+                // What comes after the kill cannot happen; the effect itself has its own fate.
+                count <= nth + 1 || kills.pass()
+            });
+            world.destination.stop_at(nth, loss);
+            let applied = world.apply(&plan);
+            if killed.load(Ordering::SeqCst) == 0 && loss != Loss::BeforeSending {
+                assert_in_order(&applied);
+                assert!(nth > 20);
+                break;
+            }
+            if loss == Loss::BeforeSending && applied.reconnected == 0 && applied.fatal.is_none() {
+                break;
+            }
+            effects.heal();
+            to_the_end(&mut world, &plan);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The promises, kept by the program itself between real servers.
+
+mod again;
+mod bulk;
+mod codes;
+mod cut;
+mod killed;
+mod late;
+mod mailbox;
+mod nasty;
+mod proof;
+mod replaced;
+mod signals;
