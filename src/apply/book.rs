@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::apply::copy::{Trouble, at};
 use crate::apply::group::{Group, Resent, Unplaced, Waiting};
-use crate::apply::outlet::{Passed, Refused, Stored1};
+use crate::apply::outlet::{Passed, Refused, Sent};
 use crate::apply::pass::Ended;
 use crate::apply::quota::is_for_quota;
 use crate::apply::run::{Run, folder_item};
@@ -117,7 +117,7 @@ impl Run<'_> {
         let believed = passed.disorder.is_none();
         group.first.extend(passed.first.into_iter().map(|stored| {
             let at = stored.at.filter(|_| believed);
-            Stored1 { at, ..stored }
+            Sent { at, ..stored }
         }));
         if let Some(place) = &mut group.place {
             place.expected_messages += passed.stored.len();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::apply::outlet::{Stored1, Target};
+use crate::apply::outlet::{Sent, Target};
 use crate::apply::work::CopySet;
 use crate::mail::{FolderName, MailboxId};
 use crate::mail::{InternalDate, PermanentFlags, Uid, UidSet, UidValidity, WireName};
@@ -23,7 +23,7 @@ pub(super) struct Group {
     /// Its first messages were read back in this run and are as they were sent.
     pub proved: bool,
     /// The first messages that were stored, to be read back.
-    pub first: Vec<Stored1>,
+    pub first: Vec<Sent>,
     /// Messages that may be there twice: sent again, or sent while somebody else was appending.
     pub resent: Vec<Resent>,
     /// Messages that are stored under a UID that is not known.

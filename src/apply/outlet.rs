@@ -42,7 +42,7 @@ pub(super) struct Target {
 
 /// A message that was stored, as far as this connection saw.
 #[derive(Clone, Debug)]
-pub(super) struct Stored1 {
+pub(super) struct Sent {
     pub at: Option<Uid>,
     pub seen: Seen,
     pub passenger: Passenger,
@@ -69,7 +69,7 @@ pub(super) struct Passed {
     pub stored: UidSet,
     pub stored_octets: u64,
     /// The first messages stored, for reading back.
-    pub first: Vec<Stored1>,
+    pub first: Vec<Sent>,
     /// Messages that are stored under a UID that is not known: their links without a destination, and
     /// a UID that they are not below.
     pub unplaced: Vec<(Link, Uid)>,
@@ -284,7 +284,7 @@ impl<'a> Outlet<'a> {
         self.passed.stored_octets += passenger.octets;
         self.watch.event(&Event::Copied { octets: passenger.octets });
         if self.passed.first.len() < self.keep {
-            self.passed.first.push(Stored1 { at, seen, passenger });
+            self.passed.first.push(Sent { at, seen, passenger });
         }
         if self.passed.gap.is_some() {
             self.over = true;

@@ -6,7 +6,7 @@
 use crate::apply::copy::{Trouble, at};
 use crate::apply::group::Group;
 use crate::apply::look::{Candidate, look};
-use crate::apply::outlet::Stored1;
+use crate::apply::outlet::Sent;
 use crate::apply::run::Run;
 use crate::apply::tally::Note;
 use crate::identity::Basis;
@@ -52,7 +52,7 @@ impl Run<'_> {
         Ok(kept)
     }
 
-    fn note_what_changed(&mut self, group: &Group, stored: &Stored1, row: &Candidate) {
+    fn note_what_changed(&mut self, group: &Group, stored: &Sent, row: &Candidate) {
         let sent = stored.passenger.date.instant().seconds();
         let off = row.date.is_some_and(|date| (date.seconds() - sent).abs() > DATE_SLACK_SECONDS);
         let lost = stored.passenger.flags.difference(&row.flags);
@@ -79,7 +79,7 @@ impl Run<'_> {
 }
 
 /// Tells whether the message that is there has the identity of the one that was sent.
-fn is_kept(stored: &Stored1, row: &Candidate) -> bool {
+fn is_kept(stored: &Sent, row: &Candidate) -> bool {
     match stored.seen.basis {
         Basis::Key => row.seen.basis == Basis::Key && row.seen.digest == stored.seen.digest,
         // A server may add a Message-ID or a Received line where there is no key: that is not

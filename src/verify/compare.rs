@@ -24,7 +24,7 @@ pub(super) struct Pair {
 
 /// What reading one pair showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Read1 {
+pub(super) enum Comparison {
     /// Equal octet for octet.
     Equal,
     /// They differ.
@@ -58,7 +58,7 @@ pub(super) fn compare(
     mut sides: Sides<'_>,
     pairs: &[Pair],
     doubtful: &[Pair],
-    each: &mut dyn FnMut(Pair, Read1, bool),
+    each: &mut dyn FnMut(Pair, Comparison, bool),
 ) -> Result<(), (Side, StoreError)> {
     for (pairs, are_doubtful) in [(pairs, false), (doubtful, true)] {
         for pairs in pairs.chunks(PAIRS_AT_ONCE) {
@@ -72,7 +72,7 @@ impl Sides<'_> {
     fn chunk(
         &mut self,
         pairs: &[Pair],
-        each: &mut dyn FnMut(Pair, Read1),
+        each: &mut dyn FnMut(Pair, Comparison),
     ) -> Result<(), (Side, StoreError)> {
         let here: UidSet = pairs.iter().map(|pair| pair.source).collect();
         let there: UidSet = pairs.iter().map(|pair| pair.destination).collect();
@@ -90,9 +90,9 @@ impl Sides<'_> {
         let there = there.map_err(|error| (Side::Destination, error))?;
         for &pair in pairs {
             let read = match (here.get(&pair.source), there.get(&pair.destination)) {
-                (Some(one), Some(other)) if one == other => Read1::Equal,
-                (None, _) => Read1::Unread(Side::Source),
-                (_, None) => Read1::Unread(Side::Destination),
+                (Some(one), Some(other)) if one == other => Comparison::Equal,
+                (None, _) => Comparison::Unread(Side::Source),
+                (_, None) => Comparison::Unread(Side::Destination),
                 (Some(_), Some(_)) => self.differ(pair)?,
             };
             each(pair, read);
@@ -102,16 +102,16 @@ impl Sides<'_> {
 
     /// Finds where two messages differ. Both pass through a file each, since neither fits into memory
     /// for sure.
-    fn differ(&mut self, pair: Pair) -> Result<Read1, (Side, StoreError)> {
+    fn differ(&mut self, pair: Pair) -> Result<Comparison, (Side, StoreError)> {
         let here = body(self.source, self.source_wire, pair.source)
             .map_err(|error| (Side::Source, error))?;
         let there = body(self.destination, self.destination_wire, pair.destination)
             .map_err(|error| (Side::Destination, error))?;
         let (Some(mut here), Some(mut there)) = (here, there) else {
-            return Ok(Read1::Unread(Side::Source));
+            return Ok(Comparison::Unread(Side::Source));
         };
         let difference = first_difference(&mut here, &mut there).unwrap_or_default();
-        Ok(Read1::Differs(difference))
+        Ok(Comparison::Differs(difference))
     }
 }
 

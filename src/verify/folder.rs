@@ -13,7 +13,7 @@ use crate::report::model::{Difference, VerifiedFolder};
 use crate::rule::{MessageFacts, Verdict};
 use crate::session::{Trouble, at};
 use crate::snapshot::{Entry, FlagTable, Rows};
-use crate::verify::compare::{self, Pair, Read1};
+use crate::verify::compare::{self, Comparison, Pair};
 use crate::verify::run::{Depth, Run, Verified, VerifyFault, inspected};
 
 /// What becomes of one pair of folders.
@@ -255,7 +255,7 @@ impl Run<'_> {
         let known = self.known;
         let (source, destination) = self.reading.both()?;
         let Part { folder, pairs, doubtful } = part;
-        let mut take = |pair: Pair, read: Read1, doubtful: bool| {
+        let mut take = |pair: Pair, read: Comparison, doubtful: bool| {
             let mut difference = Difference {
                 folder: folder.source.clone(),
                 uid: Some(pair.source),
@@ -267,12 +267,12 @@ impl Run<'_> {
                 known_item: known.explains(&folder.source, Some(pair.source)),
             };
             match read {
-                Read1::Equal => {
+                Comparison::Equal => {
                     folder.found += u64::from(doubtful);
                     folder.read += 1;
                     return;
                 }
-                Read1::Differs(found) => {
+                Comparison::Differs(found) => {
                     difference.octets = Some(found.octets);
                     difference.first_octet = Some(found.first_octet);
                     folder.read += 1;
@@ -286,8 +286,8 @@ impl Run<'_> {
                         return;
                     }
                 }
-                Read1::Unread(Side::Source) => difference.reason = Reason::WithheldBySource,
-                Read1::Unread(Side::Destination) => difference.reason = Reason::NoContent,
+                Comparison::Unread(Side::Source) => difference.reason = Reason::WithheldBySource,
+                Comparison::Unread(Side::Destination) => difference.reason = Reason::NoContent,
             }
             folder.differ += 1;
             verified.differences.push(difference);
