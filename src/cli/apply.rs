@@ -273,6 +273,7 @@ fn leaves_work(only: OnlyArg, totals: &Totals) -> bool {
 
 /// How a run ended, by what it did.
 fn status_of(applied: &Applied, interrupts: &Interrupts) -> ExitStatus {
+    let flags_left = applied.notes.iter().any(|note| note.reason == Reason::FlagsChangedMeanwhile);
     let mut all = vec![ExitStatus::Done];
     match &applied.fatal {
         None => {}
@@ -296,7 +297,7 @@ fn status_of(applied: &Applied, interrupts: &Interrupts) -> ExitStatus {
         (applied.somebody_else, ExitStatus::Locked),
         (applied.quota, ExitStatus::DestinationFull),
         (!applied.items.is_empty(), ExitStatus::Partial),
-        (applied.source_moved_on, ExitStatus::NotEqual),
+        (applied.source_moved_on || flags_left, ExitStatus::NotEqual),
     ] {
         if holds {
             all.push(status);
@@ -379,7 +380,9 @@ fn note_text(note: &apply::Note) -> String {
     let what = match note.reason {
         Reason::FlagsNotKept => "lose flags that the destination cannot keep",
         Reason::DatesNotKept => "have another date than at the source",
-        Reason::FlagsChangedMeanwhile => "had their flags changed meanwhile and were left alone",
+        Reason::FlagsChangedMeanwhile => {
+            "had their flags changed meanwhile and were left alone: plan again"
+        }
         other => other.as_str(),
     };
     match &note.detail {

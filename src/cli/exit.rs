@@ -122,7 +122,7 @@ impl ExitStatus {
             }
             Self::Fault => "a fault of the program; no more was changed than is written down",
             Self::NotEqual => {
-                "no error, but not equal: `plan --detailed-exitcode` found changes; of `apply`, the source moved on, `--only` left work, or the answer was not yes"
+                "no error, but not equal: `plan --detailed-exitcode` found changes; of `apply`, the source moved on, flags changed at the destination meanwhile were left alone, `--only` left work, or the answer was not yes"
             }
             Self::Partial => {
                 "partial: some items failed or are blocked; they are listed, and the same plan may be applied again. Of `verify`: open items explain every difference"

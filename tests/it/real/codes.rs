@@ -7,6 +7,7 @@ use crate::real::mailbox::ANN;
 use crate::real::mailbox::Servers;
 use crate::real::mailbox::Watched;
 use crate::real::mailbox::fill;
+use crate::real::mailbox::leave_a_gap;
 use crate::real::mailbox::measured;
 use crate::real::mailbox::put;
 use crate::support::census::Census;
@@ -301,6 +302,30 @@ fn mail_that_arrives_at_the_source_meanwhile_is_2_and_left_to_the_next_plan() {
     watched.job.plan();
     watched.job.apply().ends(0);
     old.is_that_of(&Census::of(&servers.new, ANN), "after the next plan");
+}
+
+#[test]
+fn flags_that_were_changed_there_meanwhile_are_2_and_left_to_the_next_plan() {
+    let servers = Servers::start();
+    let mut client = servers.old.login(ANN);
+    put(&mut client, "INBOX", &mail::sample(1));
+    leave_a_gap(&mut client);
+    let job = servers.job();
+    let mark = |server: &Dovecot, change: &str| {
+        let mut client = server.login(ANN);
+        client.select("INBOX");
+        client.store("1", change);
+    };
+    mark(&servers.old, "+FLAGS (\\Seen)");
+    job.plan();
+    job.apply().ends(0);
+    job.run(&["plan"]).ends(0);
+    mark(&servers.old, "-FLAGS (\\Seen)");
+    job.plan();
+    mark(&servers.new, "+FLAGS (\\Flagged)");
+    let ran = job.apply().ends(2);
+    assert!(ran.stdout.contains("changed meanwhile"), "{}", ran.stdout);
+    job.run(&["plan", "--detailed-exitcode"]).ends(2);
 }
 
 #[test]
