@@ -331,7 +331,6 @@ impl Run<'_> {
         let todo = &group.pairs[index];
         let pass = Pass {
             source_wire: &todo.pair.source.wire,
-            destination_wire: &group.wire,
             uids: &uids,
             recipe: &recipe,
             permanent: &place.permanent,

@@ -1,6 +1,7 @@
 //! One destination folder: everything that the plan copies into it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::apply::outlet::{Sent, Target};
@@ -224,6 +225,7 @@ impl Group {
     pub(super) fn target(&self, pair: usize, run: crate::state::RunId) -> Option<Target> {
         let place = self.place.as_ref()?;
         Some(Target {
+            folder: Arc::new(self.wire.clone()),
             source_folder: self.pairs.get(pair)?.source_folder,
             destination_folder: place.folder,
             uid_validity: place.uid_validity,

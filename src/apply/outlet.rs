@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use crate::apply::event::{Event, Watch};
 use crate::apply::pipe::{Passenger, Pipe, Seen};
 use crate::apply::quota::Quota;
-use crate::mail::{Uid, UidSet, UidValidity};
+use crate::mail::{Uid, UidSet, UidValidity, WireName};
 use crate::session::Stop;
 use crate::state::{
     FolderId, Intent, IntentId, Link, Outcome, Owned, RunId, State, StateError, StoredCopy,
 };
-use crate::store::{AppendMessage, AppendQueue, AppendResult, Refusal, Stored, Ticket};
+use crate::store::{AppendMessage, AppendQueue, AppendResult, Refusal, Stored, Ticket, Wait};
 
 /// How many messages one commit of intents covers at most. After a crash so many may have to wait
 /// until it is sure that none of them still arrives.
@@ -28,8 +29,9 @@ const REFUSALS_AT_ONCE: usize = 100;
 const RECENT: usize = 4_096;
 
 /// Where messages go, and what is known of that place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Target {
+    pub folder: Arc<WireName>,
     pub source_folder: FolderId,
     pub destination_folder: FolderId,
     pub uid_validity: UidValidity,
@@ -312,7 +314,7 @@ impl<'a> Outlet<'a> {
 }
 
 impl AppendQueue for Outlet<'_> {
-    fn next(&mut self, wait: bool) -> Option<AppendMessage> {
+    fn next(&mut self, wait: Wait) -> Option<AppendMessage> {
         if self.room == 0 || self.stop.requested() {
             self.passed.cut_short = true;
             self.over = true;
@@ -328,6 +330,7 @@ impl AppendQueue for Outlet<'_> {
         let ticket = Ticket(self.tickets);
         let message = AppendMessage {
             ticket,
+            folder: Arc::clone(&self.target.folder),
             flags: passenger.flags.clone(),
             date: Some(passenger.date_text.clone()),
             octets: passenger.octets,

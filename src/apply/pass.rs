@@ -15,7 +15,6 @@ use crate::store::{AppendOutcome, FetchOutcome, StoreError};
 /// What a pass works on.
 pub(super) struct Pass<'a> {
     pub source_wire: &'a WireName,
-    pub destination_wire: &'a WireName,
     pub uids: &'a UidSet,
     pub recipe: &'a Recipe,
     pub permanent: &'a PermanentFlags,
@@ -54,9 +53,16 @@ impl Pass<'_> {
                 let fetched = source.fetch(self.source_wire, self.uids, &mut feeder);
                 (feeder.finish(), fetched)
             });
-            let mut outlet =
-                Outlet::new(&pipe, state, watch, stop, self.target, quota, (room, self.keep));
-            let appended = destination.append(self.destination_wire, &mut outlet);
+            let mut outlet = Outlet::new(
+                &pipe,
+                state,
+                watch,
+                stop,
+                self.target.clone(),
+                quota,
+                (room, self.keep),
+            );
+            let appended = destination.append(&mut outlet);
             pipe.abandon();
             let passed = outlet.finish();
             let (fed, fetched) = match reader.join() {

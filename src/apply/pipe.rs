@@ -9,9 +9,12 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
 
 use crate::identity::Digest;
 use crate::mail::{FlagSet, InternalDate, Uid};
+use crate::store::Wait;
 
 /// One message that is on its way.
 #[derive(Clone, Debug)]
@@ -139,8 +142,12 @@ impl Pipe {
         inner.closed && inner.pieces.is_empty()
     }
 
-    /// Takes the next message's beginning; waits for it if `wait` is set.
-    pub(super) fn next(&self, wait: bool) -> Option<Passenger> {
+    /// Takes the next message's beginning, waited for as `wait` says.
+    pub(super) fn next(&self, wait: Wait) -> Option<Passenger> {
+        let until = match wait {
+            Wait::For(time) => Some(Instant::now() + time),
+            Wait::No | Wait::UntilEnd => None,
+        };
         let mut inner = self.lock();
         loop {
             match inner.pieces.pop_front() {
@@ -153,10 +160,18 @@ impl Pipe {
                 // Left over of a message that was not taken to its end.
                 Some(Piece::Octets(octets)) => inner.octets -= octets.len(),
                 Some(Piece::End(_) | Piece::Lost) => {}
-                None if wait && !inner.closed => {
-                    inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+                None if inner.closed || wait == Wait::No => return None,
+                None => {
+                    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                    inner = match left {
+                        None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                        Some(Duration::ZERO) => return None,
+                        Some(left) => {
+                            let woken = self.changed.wait_timeout(inner, left);
+                            woken.unwrap_or_else(PoisonError::into_inner).0
+                        }
+                    };
                 }
-                None => return None,
             }
         }
     }
@@ -234,7 +249,7 @@ mod tests {
                 pipe.end(Seen::default());
                 pipe.close();
             });
-            assert_eq!(pipe.next(true).unwrap().uid.get(), 1);
+            assert_eq!(pipe.next(Wait::UntilEnd).unwrap().uid.get(), 1);
             let mut octets = 0;
             pipe.pour(&mut |piece| {
                 octets += piece.len();
@@ -242,7 +257,7 @@ mod tests {
             })
             .unwrap();
             assert_eq!(octets, 100_000);
-            assert!(pipe.next(true).is_none());
+            assert!(pipe.next(Wait::UntilEnd).is_none());
             assert!(pipe.is_over());
         });
     }
@@ -253,7 +268,7 @@ mod tests {
         pipe.begin(passenger(1, 100));
         pipe.octets(&[1; 50]);
         pipe.close();
-        pipe.next(true).unwrap();
+        pipe.next(Wait::UntilEnd).unwrap();
         assert!(pipe.pour(&mut |_| Ok(())).is_err());
     }
 

@@ -138,12 +138,8 @@ impl Destination for Port<Adds> {
         Ok(state)
     }
 
-    fn append(
-        &mut self,
-        folder: &WireName,
-        queue: &mut dyn AppendQueue,
-    ) -> Result<AppendOutcome, StoreError> {
-        self.session.append(folder, queue)
+    fn append(&mut self, queue: &mut dyn AppendQueue) -> Result<AppendOutcome, StoreError> {
+        self.session.append(queue)
     }
 
     fn change_flags(

@@ -47,6 +47,7 @@ use crate::store::Refusal;
 use crate::store::ServerSeen;
 use crate::store::StoreError;
 use crate::store::Ticket;
+use crate::store::Wait;
 
 /// What the adapter was told of a server, shared by all sessions with it.
 #[derive(Clone, Debug)]
@@ -175,14 +176,14 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Any but [`StoreError::Unsayable`] means that the connection is given up; every message that
-    /// was taken has its result.
+    /// Any means that the connection is given up; every message that was taken has its result.
     pub(super) fn append(
         &mut self,
-        folder: &WireName,
         queue: &mut dyn AppendQueue,
     ) -> Result<AppendOutcome, StoreError> {
-        self.leave(folder)?;
+        if let Some(open) = self.open_folder().map(|open| open.name.clone()) {
+            self.leave(&open)?;
+        }
         let mut exchange = self.tap.exchange();
         if exchange.is_dead() {
             return Err(given_up());
@@ -195,7 +196,7 @@ impl Session {
             windows_stopped: &self.known.windows_stopped,
         };
         let mut queue = CleanQueue { queue, redactor: &self.redactor };
-        let done = append::append(exchange.wire_mut(), folder, &terms, &mut self.proof, &mut queue);
+        let done = append::append(exchange.wire_mut(), &terms, &mut self.proof, &mut queue);
         drop(exchange);
         done.map_err(|fault| self.settle(fault))
     }
@@ -320,7 +321,7 @@ struct CleanQueue<'a> {
 }
 
 impl AppendQueue for CleanQueue<'_> {
-    fn next(&mut self, wait: bool) -> Option<AppendMessage> {
+    fn next(&mut self, wait: Wait) -> Option<AppendMessage> {
         self.queue.next(wait)
     }
 

@@ -23,6 +23,7 @@ use crate::store::AppendQueue;
 use crate::store::AppendResult;
 use crate::store::StoreError;
 use crate::store::Ticket;
+use crate::store::Wait;
 
 const GREETING: &[u8] = b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready\r\n";
 const PLUS: &[u8] = b"+ \r\n";
@@ -428,9 +429,14 @@ struct OneMessage {
 }
 
 impl AppendQueue for OneMessage {
-    fn next(&mut self, _wait: bool) -> Option<AppendMessage> {
-        let message =
-            AppendMessage { ticket: Ticket(1), flags: FlagSet::new(), date: None, octets: 4 };
+    fn next(&mut self, _wait: Wait) -> Option<AppendMessage> {
+        let message = AppendMessage {
+            ticket: Ticket(1),
+            folder: Arc::new(inbox()),
+            flags: FlagSet::new(),
+            date: None,
+            octets: 4,
+        };
         (!std::mem::replace(&mut self.handed_out, true)).then_some(message)
     }
 
@@ -454,7 +460,7 @@ fn an_echo_in_a_refused_append_is_hidden_and_the_folder_opened_anew_after_it() {
     let (mut session, sent) = session(&[answer, NOOP_OK, PLUS, refusal, answer], Then::Silence);
     session.ensure_open(&inbox()).unwrap();
     let mut queue = OneMessage::default();
-    session.append(&inbox(), &mut queue).unwrap();
+    session.append(&mut queue).unwrap();
     let [AppendResult::Refused(refusal)] = queue.results.as_slice() else {
         panic!("{:?}", queue.results)
     };
@@ -480,7 +486,7 @@ fn dead_session_takes_no_message_off_a_queue() {
     let (mut session, _) = session(&[b"* BYE\r\n"], Then::Close);
     assert!(command_ok(&mut session, "NOOP").is_err());
     let mut queue = OneMessage::default();
-    assert!(session.append(&inbox(), &mut queue).is_err());
+    assert!(session.append(&mut queue).is_err());
     assert!(!queue.handed_out && queue.results.is_empty());
 }
 

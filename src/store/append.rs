@@ -1,8 +1,10 @@
 //! Writing messages: the queue that an append pulls from, and what becomes of each message.
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::mail::{FlagSet, Uid, UidValidity};
+use crate::mail::{FlagSet, Uid, UidValidity, WireName};
 use crate::store::error::Refusal;
 
 /// Names one message of a queue until its result is reported.
@@ -14,6 +16,8 @@ pub struct Ticket(pub u64);
 pub struct AppendMessage {
     /// Names it in its result.
     pub ticket: Ticket,
+    /// The folder that it goes to. Messages of one folder come together, as far as may be.
+    pub folder: Arc<WireName>,
     /// Flags to store it with, each one whitelisted by its type.
     pub flags: FlagSet,
     /// INTERNALDATE as the command line wants it, quoted
@@ -30,14 +34,25 @@ pub struct AppendMessage {
 #[error("the source was lost inside a message")]
 pub struct BodyLost;
 
+/// How long the next message is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// At most so long.
+    For(Duration),
+    /// Until there is one, or none will come.
+    UntilEnd,
+}
+
 /// Hands out messages in order and takes their results.
 ///
 /// The calls for one message are `next`, then `body` exactly once, then, at any later time, `done`.
 /// An adapter may have any number of messages between `body` and `done`.
 pub trait AppendQueue {
-    /// The next message; waits for one if `wait` is set, and returns nothing at once otherwise.
-    /// After the end it always returns nothing; [`ended`](Self::ended) tells the two apart.
-    fn next(&mut self, wait: bool) -> Option<AppendMessage>;
+    /// The next message, waited for as `wait` says. After the end it always returns nothing;
+    /// [`ended`](Self::ended) tells the two apart.
+    fn next(&mut self, wait: Wait) -> Option<AppendMessage>;
 
     /// Tells whether no message will come any more.
     fn ended(&self) -> bool;

@@ -21,16 +21,19 @@ mod fetch;
 mod look;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
+mod visit;
 
 pub use ability::{Abilities, AppendWays};
 pub use append::{
     AppendMessage, AppendOutcome, AppendQueue, AppendResult, BodyLost, Stored, Ticket, Unknown,
+    Wait,
 };
 pub use error::{Connect, Refusal, ResponseCode, Retry, StoreError};
 pub use fetch::{FetchOutcome, FetchSink, Flow, HeaderFields, Items, Missing, MissingWhy, RowHead};
 pub use look::{
     FlagChange, FlagOutcome, FolderState, FolderStatus, ListRow, Listing, Namespace, ServerSeen,
 };
+pub use visit::{Visit, VisitSink};
 
 use crate::mail::{FlagSet, Role, Uid, UidSet, WireName};
 
@@ -80,6 +83,33 @@ pub trait Look: Send {
         sink: &mut dyn FetchSink,
     ) -> Result<FetchOutcome, StoreError>;
 
+    /// Opens folders one after the other and scans each, without waiting for one before the next is
+    /// asked for, where the adapter can.
+    ///
+    /// # Errors
+    ///
+    /// Those that end a connection; the sink may then hold a part. What concerns one folder goes to
+    /// the sink.
+    fn scan_visits(
+        &mut self,
+        visits: &[Visit<'_>],
+        items: Items,
+        sink: &mut dyn VisitSink,
+    ) -> Result<(), StoreError> {
+        for (number, visit) in visits.iter().enumerate() {
+            if !enter(self, number, visit, sink)? {
+                continue;
+            }
+            let scanned = if visit.uids.is_empty() {
+                Ok(FetchOutcome { complete: true, ..FetchOutcome::default() })
+            } else {
+                self.scan(visit.folder, visit.uids, items, sink)
+            };
+            leave(number, scanned, sink)?;
+        }
+        Ok(())
+    }
+
     /// Returns the UIDs that an IMAP SEARCH finds in `folder`; `keys` is the author's own search
     /// program (RFC 9051 §6.4.4), checked by the adapter to be one line.
     ///
@@ -111,6 +141,66 @@ pub trait Source: Look {
         uids: &UidSet,
         sink: &mut dyn FetchSink,
     ) -> Result<FetchOutcome, StoreError>;
+
+    /// Opens folders one after the other and reads whole messages of each, as [`fetch`](Self::fetch)
+    /// does, without waiting for one before the next is asked for, where the adapter can. After
+    /// [`Flow::Stop`] no further folder is visited.
+    ///
+    /// # Errors
+    ///
+    /// As [`Look::scan_visits`].
+    fn fetch_visits(
+        &mut self,
+        visits: &[Visit<'_>],
+        sink: &mut dyn VisitSink,
+    ) -> Result<(), StoreError> {
+        for (number, visit) in visits.iter().enumerate() {
+            if !enter(self, number, visit, sink)? {
+                continue;
+            }
+            let fetched = self.fetch(visit.folder, visit.uids, sink);
+            let is_stopped = fetched.as_ref().is_ok_and(|outcome| {
+                outcome.missing.iter().any(|missing| missing.why == MissingWhy::NotAsked)
+            });
+            leave(number, fetched, sink)?;
+            if is_stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens the folder of a visit; tells whether its rows are wanted.
+fn enter(
+    look: &mut (impl Look + ?Sized),
+    number: usize,
+    visit: &Visit<'_>,
+    sink: &mut dyn VisitSink,
+) -> Result<bool, StoreError> {
+    match look.open(visit.folder) {
+        Err(fault) if !fault.connection_is_good() => Err(fault),
+        Err(fault) => {
+            sink.opened(number, Err(fault));
+            Ok(false)
+        }
+        Ok(state) => Ok(sink.opened(number, Ok(state))),
+    }
+}
+
+/// Tells the sink how a visit ended.
+fn leave(
+    number: usize,
+    ended: Result<FetchOutcome, StoreError>,
+    sink: &mut dyn VisitSink,
+) -> Result<(), StoreError> {
+    match ended {
+        Err(fault) if !fault.connection_is_good() => return Err(fault),
+        // What was refused did not come: that is told by what came.
+        Err(_) => sink.left(number, FetchOutcome::default()),
+        Ok(outcome) => sink.left(number, outcome),
+    }
+    Ok(())
 }
 
 /// Adds mail, folders and subscriptions, and changes flags. Reading back comes with it.
@@ -122,6 +212,26 @@ pub trait Destination: Source {
     ///
     /// [`StoreError::Refused`] where the server does not make it.
     fn create(&mut self, folder: &WireName, role: Option<Role>) -> Result<(), StoreError>;
+
+    /// Creates folders in this order, as [`create`](Self::create) does, without waiting for one before
+    /// the next is asked for, where the adapter can. Returns what became of each.
+    ///
+    /// # Errors
+    ///
+    /// Those that end a connection; then nobody knows which of them were made.
+    fn create_all(
+        &mut self,
+        folders: &[(WireName, Option<Role>)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut made = Vec::new();
+        for (folder, role) in folders {
+            match self.create(folder, *role) {
+                Err(fault) if !fault.connection_is_good() => return Err(fault),
+                done => made.push(done),
+            }
+        }
+        Ok(made)
+    }
 
     /// Subscribes to a folder. Twice is once.
     ///
@@ -139,19 +249,35 @@ pub trait Destination: Source {
     /// As [`Look::open`].
     fn prepare(&mut self, folder: &WireName) -> Result<FolderState, StoreError>;
 
-    /// Appends the messages that `queue` hands out, in that order, by whatever means the server
-    /// offers, and reports each to the queue. Returns when the queue has ended, or as soon as the
-    /// connection can no longer be used; then every message handed out has had its result.
+    /// Opens empty folders as [`prepare`](Self::prepare) does, without waiting for one before the next
+    /// is asked for, where the adapter can. Returns the state of each.
+    ///
+    /// # Errors
+    ///
+    /// Those that end a connection.
+    fn prepare_all(
+        &mut self,
+        folders: &[WireName],
+    ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
+        let mut prepared = Vec::new();
+        for folder in folders {
+            match self.prepare(folder) {
+                Err(fault) if !fault.connection_is_good() => return Err(fault),
+                done => prepared.push(done),
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// Appends the messages that `queue` hands out, in that order, each to its folder, by whatever
+    /// means the server offers, and reports each to the queue. Returns when the queue has ended, or as
+    /// soon as the connection can no longer be used; then every message handed out has had its result.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the connection is dead. Messages whose fate is not known have been
     /// reported as [`AppendResult::Unknown`] before this returns.
-    fn append(
-        &mut self,
-        folder: &WireName,
-        queue: &mut dyn AppendQueue,
-    ) -> Result<AppendOutcome, StoreError>;
+    fn append(&mut self, queue: &mut dyn AppendQueue) -> Result<AppendOutcome, StoreError>;
 
     /// Adds or takes away flags of messages, by difference only (`+FLAGS`, `-FLAGS`). UIDs that do
     /// not exist are listed in the outcome. The flags that the server then reports are in it too.

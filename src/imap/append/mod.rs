@@ -26,9 +26,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use crate::imap::append::window::Window;
-use crate::imap::command::mailbox;
 use crate::imap::wire::Wire;
-use crate::mail::WireName;
 use crate::store::AppendOutcome;
 use crate::store::AppendQueue;
 use crate::store::AppendWays;
@@ -92,18 +90,15 @@ impl Terms<'_> {
 ///
 /// # Errors
 ///
-/// [`StoreError::Unsayable`] for a name that cannot be sent, before anything is taken from the queue.
-/// Any other means that the connection is to be dropped; every message that was taken has its result.
+/// Any means that the connection is to be dropped; every message that was taken has its result.
 pub(super) fn append(
     wire: &mut Wire,
-    folder: &WireName,
     terms: &Terms<'_>,
     proof: &mut Proof,
     queue: &mut dyn AppendQueue,
 ) -> Result<AppendOutcome, StoreError> {
-    let mailbox = mailbox(folder)?;
     wire.flush()?;
-    Window::new(wire, folder, mailbox, terms, proof, queue).run()
+    Window::new(wire, terms, proof, queue).run()
 }
 
 #[cfg(test)]

@@ -11,11 +11,13 @@ use crate::imap::script::Peer;
 use crate::imap::script::connect;
 use crate::imap::script::text_of;
 use crate::mail::Flag;
+use crate::mail::WireName;
 use crate::store::AppendMessage;
 use crate::store::AppendResult;
 use crate::store::BodyLost;
 use crate::store::Ticket;
 use crate::store::Unknown;
+use crate::store::Wait;
 
 /// What a server is like.
 #[derive(Clone, Default)]
@@ -180,6 +182,7 @@ impl Peer for Server {
 
 /// Messages in memory, and their results.
 struct Messages {
+    folder: Arc<WireName>,
     waiting: VecDeque<(AppendMessage, Vec<u8>)>,
     body: Vec<u8>,
     body_is_due: bool,
@@ -199,6 +202,7 @@ impl Messages {
             let body = parts.next().unwrap().as_bytes().to_vec();
             let message = AppendMessage {
                 ticket: Ticket(at as u64),
+                folder: Arc::new(WireName::new(*b"INBOX")),
                 flags,
                 date: date.map(|day| format!("\"{day}-Feb-2020 01:02:03 +0000\"")),
                 octets: body.len() as u64,
@@ -209,7 +213,15 @@ impl Messages {
     }
 
     fn of(waiting: VecDeque<(AppendMessage, Vec<u8>)>) -> Self {
-        Self { waiting, body: Vec::new(), body_is_due: false, lost_in: None, results: Vec::new() }
+        let folder = Arc::new(WireName::new(*b"INBOX"));
+        Self {
+            folder,
+            waiting,
+            body: Vec::new(),
+            body_is_due: false,
+            lost_in: None,
+            results: Vec::new(),
+        }
     }
 
     fn same(count: u64, octets: usize) -> Self {
@@ -217,7 +229,9 @@ impl Messages {
             let mut body = vec![b'x'; octets];
             body[..5].copy_from_slice(format!("{at:05}").as_bytes());
             let flags = [Flag::Seen].into_iter().collect();
-            (AppendMessage { ticket: Ticket(at), flags, date: None, octets: octets as u64 }, body)
+            let folder = Arc::new(WireName::new(*b"INBOX"));
+            let octets = octets as u64;
+            (AppendMessage { ticket: Ticket(at), folder, flags, date: None, octets }, body)
         };
         Self::of((0..count).map(message).collect())
     }
@@ -247,9 +261,10 @@ impl Messages {
 }
 
 impl AppendQueue for Messages {
-    fn next(&mut self, _: bool) -> Option<AppendMessage> {
+    fn next(&mut self, _: Wait) -> Option<AppendMessage> {
         assert!(!self.body_is_due, "the body before was not asked for");
-        let (message, body) = self.waiting.pop_front()?;
+        let (mut message, body) = self.waiting.pop_front()?;
+        message.folder = Arc::clone(&self.folder);
         self.body = body;
         self.body_is_due = true;
         Some(message)
@@ -331,8 +346,8 @@ fn run_over(
     let terms =
         Terms { ways, limit: Some(400_000), refusals: &refusals, windows_stopped: &stopped };
     let mut proof = Proof::default();
-    let folder = WireName::new(folder.as_bytes());
-    let outcome = append(&mut wire, &folder, &terms, &mut proof, &mut messages);
+    messages.folder = Arc::new(WireName::new(folder.as_bytes()));
+    let outcome = append(&mut wire, &terms, &mut proof, &mut messages);
     let mut log = log.lock().unwrap();
     Ran {
         outcome,
@@ -467,8 +482,7 @@ fn bad_in_a_window_ends_the_connection_and_all_windows() {
     let mut messages =
         Messages::new(&["$A||first", "$A||E1 CREATE evil\r\nE2 CREATE evil\r\n", "$A||third"]);
     let mut proof = Proof::default();
-    let inbox = WireName::new(*b"INBOX");
-    let ended = append(&mut wire, &inbox, &terms, &mut proof, &mut messages);
+    let ended = append(&mut wire, &terms, &mut proof, &mut messages);
     assert!(matches!(ended, Err(StoreError::Protocol(_))), "{ended:?}");
     assert!(stopped.load(Ordering::Relaxed));
     assert_eq!(messages.result(1), &AppendResult::Unknown(Unknown { handed_over: true }));
@@ -483,7 +497,7 @@ fn bad_in_a_window_ends_the_connection_and_all_windows() {
         held: Vec::new(),
     };
     let (mut wire, _) = connect(server, Line::default());
-    let outcome = append(&mut wire, &inbox, &terms, &mut proof, &mut messages).unwrap();
+    let outcome = append(&mut wire, &terms, &mut proof, &mut messages).unwrap();
     assert_eq!((outcome.pipelined, outcome.synchronised), (0, 2));
     assert!(outcome.window_stopped);
 }
@@ -529,7 +543,7 @@ fn window_is_bounded_and_does_not_deadlock() {
     let flags = [Flag::Seen].into_iter().collect();
     proof.accept(&inbox, &super::proof::Line::new(&flags, super::proof::DateKind::Absent));
     messages.waiting.pop_front();
-    let outcome = append(&mut wire, &inbox, &terms, &mut proof, &mut messages).unwrap();
+    let outcome = append(&mut wire, &terms, &mut proof, &mut messages).unwrap();
     assert_eq!(outcome.pipelined, 1024);
     assert_eq!(log.lock().unwrap().stored.len(), 1024);
 }
@@ -553,7 +567,7 @@ fn octets_in_the_window_are_bounded() {
     proof.accept(&inbox, &super::proof::Line::new(&flags, super::proof::DateKind::Absent));
     // Two of 3 MiB fit, the third waits for the first answers, which come for two at once.
     let mut messages = Messages::same(6, 3 << 20);
-    append(&mut wire, &inbox, &terms, &mut proof, &mut messages).unwrap();
+    append(&mut wire, &terms, &mut proof, &mut messages).unwrap();
     assert_eq!(log.lock().unwrap().stored.len(), 6);
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use crate::imap::append::Literal;
 use crate::imap::append::Terms;
@@ -14,6 +15,7 @@ use crate::imap::command::Mailbox;
 use crate::imap::command::answer;
 use crate::imap::command::flag_list;
 use crate::imap::command::foreign_tag;
+use crate::imap::command::mailbox;
 use crate::imap::reader::Code;
 use crate::imap::reader::Data;
 use crate::imap::reader::Parsed;
@@ -30,10 +32,12 @@ use crate::store::AppendQueue;
 use crate::store::AppendResult;
 use crate::store::BodyLost;
 use crate::store::Refusal;
+use crate::store::ResponseCode;
 use crate::store::StoreError;
 use crate::store::Stored;
 use crate::store::Ticket;
 use crate::store::Unknown;
+use crate::store::Wait;
 
 /// Most unanswered commands. Their answers, some 30 KB, fit into socket buffers, so that the server
 /// never stops reading because nobody reads its answers.
@@ -45,6 +49,7 @@ const OCTETS_MAX: u64 = 8 << 20;
 /// A message whose every octet was put to the wire, and that is not answered.
 struct Sent {
     tag: String,
+    folder: Arc<WireName>,
     ticket: Ticket,
     octets: u64,
     literal: Literal,
@@ -72,7 +77,8 @@ enum Event {
 
 pub(super) struct Window<'a> {
     wire: &'a mut Wire,
-    folder: &'a WireName,
+    /// The folder of the message that was taken last, and its name as an argument.
+    folder: Arc<WireName>,
     mailbox: Mailbox,
     terms: &'a Terms<'a>,
     proof: &'a mut Proof,
@@ -92,8 +98,6 @@ pub(super) struct Window<'a> {
 impl<'a> Window<'a> {
     pub(super) fn new(
         wire: &'a mut Wire,
-        folder: &'a WireName,
-        mailbox: Mailbox,
         terms: &'a Terms<'a>,
         proof: &'a mut Proof,
         queue: &'a mut dyn AppendQueue,
@@ -101,8 +105,8 @@ impl<'a> Window<'a> {
         let before = wire.sent_octets();
         Self {
             wire,
-            folder,
-            mailbox,
+            folder: Arc::new(WireName::new(*b"")),
+            mailbox: Mailbox::Quoted(b"\"\"".to_vec()),
             terms,
             proof,
             queue,
@@ -130,14 +134,14 @@ impl<'a> Window<'a> {
     fn run_queue(&mut self) -> Result<(), StoreError> {
         loop {
             // While answers are due, what is not ready yet is not waited for.
-            let wait = self.sent.is_empty();
+            let wait = if self.sent.is_empty() { Wait::UntilEnd } else { Wait::No };
             match self.queue.next(wait) {
                 Some(message) => {
                     self.current = Some(Current { ticket: message.ticket, body_is_due: true });
                     self.send(&message)?;
                     self.current = None;
                 }
-                None if wait => return Ok(()),
+                None if self.sent.is_empty() => return Ok(()),
                 None => self.answers()?,
             }
         }
@@ -162,6 +166,15 @@ impl<'a> Window<'a> {
     }
 
     fn send(&mut self, message: &AppendMessage) -> Result<(), StoreError> {
+        if let Err(fault) = self.address(&message.folder) {
+            self.refuse_current(Refusal {
+                bad: false,
+                code: Some(ResponseCode::Cannot),
+                text: fault.to_string(),
+                known_words: false,
+            });
+            return Ok(());
+        }
         let Some(date) = DateKind::of(message.date.as_deref()) else {
             return Err(StoreError::Protocol("a date that is none was to be sent".to_owned()));
         };
@@ -188,7 +201,17 @@ impl<'a> Window<'a> {
         self.put(b"\r\n")?;
         self.sent_octets += message.octets;
         let (ticket, octets, end) = (message.ticket, message.octets, self.put);
-        self.sent.push_back(Sent { tag, ticket, octets, literal, line, end });
+        let folder = Arc::clone(&self.folder);
+        self.sent.push_back(Sent { tag, folder, ticket, octets, literal, line, end });
+        Ok(())
+    }
+
+    /// Writes messages to this folder from now on.
+    fn address(&mut self, folder: &Arc<WireName>) -> Result<(), StoreError> {
+        if self.folder != *folder {
+            self.mailbox = mailbox(folder)?;
+            self.folder = Arc::clone(folder);
+        }
         Ok(())
     }
 
@@ -200,15 +223,15 @@ impl<'a> Window<'a> {
             return Ok(Literal::Synchronising);
         }
         // An answer that is due may be the proof, and is no further away than a continuation.
-        while !self.proof.covers(self.folder, line)
+        while !self.proof.covers(&self.folder, line)
             && self.sent.iter().any(|sent| sent.literal == Literal::Synchronising)
         {
             self.answers()?;
         }
-        if !self.proof.covers(self.folder, line) {
+        if !self.proof.covers(&self.folder, line) {
             self.probe()?;
         }
-        let is_proved = self.proof.covers(self.folder, line);
+        let is_proved = self.proof.covers(&self.folder, line);
         Ok(if is_proved { Literal::NonSynchronising } else { Literal::Synchronising })
     }
 
@@ -364,7 +387,7 @@ impl<'a> Window<'a> {
         let Some(sent) = self.sent.remove(at) else { return Ok(Event::Other) };
         self.sent_octets = self.sent_octets.saturating_sub(sent.octets);
         let result = if ended.status == Status::Ok {
-            self.proof.accept(self.folder, &sent.line);
+            self.proof.accept(&sent.folder, &sent.line);
             AppendResult::Stored(Stored { at: stored_at(ended.code) })
         } else {
             AppendResult::Refused(self.refused(ended))
@@ -400,7 +423,7 @@ impl<'a> Window<'a> {
         while !self.sent.is_empty() {
             self.answers()?;
         }
-        let empty_stored = probe::probe(self.wire, &quoted, self.folder, self.proof)?;
+        let empty_stored = probe::probe(self.wire, &quoted, &self.folder, self.proof)?;
         self.outcome.empty_stored += empty_stored;
         // All of it was answered, so all of it was handed over.
         self.put = self.wire.sent_octets().saturating_sub(self.before);

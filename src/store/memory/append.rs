@@ -1,10 +1,11 @@
 //! Appending: a window of messages whose replies have not been read yet.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::mail::{InternalDate, Uid, UidValidity, WireName};
 use crate::store::append::{
-    AppendMessage, AppendOutcome, AppendQueue, AppendResult, Stored, Ticket, Unknown,
+    AppendMessage, AppendOutcome, AppendQueue, AppendResult, Stored, Ticket, Unknown, Wait,
 };
 use crate::store::error::{Refusal, ResponseCode, StoreError};
 use crate::store::memory::account::{Options, octets_of};
@@ -31,7 +32,6 @@ enum Sent {
 
 pub(super) fn append(
     session: &mut MemorySession,
-    folder: &WireName,
     queue: &mut dyn AppendQueue,
 ) -> Result<AppendOutcome, StoreError> {
     if session.ended {
@@ -40,16 +40,23 @@ pub(super) fn append(
     let mut outcome = AppendOutcome::default();
     let mut unread = Unread::new();
     let window = session.options.window.max(1);
+    // Whose replies are unread: what is said of one folder is not told of another.
+    let mut folder = Arc::new(WireName::new(*b""));
     loop {
-        let message = if unread.len() < window { queue.next(unread.is_empty()) } else { None };
+        let wait = if unread.is_empty() { Wait::UntilEnd } else { Wait::No };
+        let message = if unread.len() < window { queue.next(wait) } else { None };
         let Some(message) = message else {
             if unread.is_empty() {
                 return Ok(outcome);
             }
-            read_replies(session, folder, &mut unread, queue);
+            read_replies(session, &folder, &mut unread, queue);
             continue;
         };
-        match send(session, folder, &message, queue) {
+        if message.folder != folder {
+            read_replies(session, &folder, &mut unread, queue);
+            folder = Arc::clone(&message.folder);
+        }
+        match send(session, &message, queue) {
             Sent::Answered(result) => {
                 if session.options.abilities.append.literal_plus {
                     outcome.pipelined += 1;
@@ -113,12 +120,8 @@ fn read_replies(
     }
 }
 
-fn send(
-    session: &mut MemorySession,
-    folder: &WireName,
-    message: &AppendMessage,
-    queue: &mut dyn AppendQueue,
-) -> Sent {
+fn send(session: &mut MemorySession, message: &AppendMessage, queue: &mut dyn AppendQueue) -> Sent {
+    let folder = &*message.folder;
     let operation = Operation::Append {
         folder: folder.clone(),
         flags: message.flags.clone(),

@@ -409,12 +409,8 @@ impl Destination for MemorySession {
         self.open(folder)
     }
 
-    fn append(
-        &mut self,
-        folder: &WireName,
-        queue: &mut dyn AppendQueue,
-    ) -> Result<AppendOutcome, StoreError> {
-        append::append(self, folder, queue)
+    fn append(&mut self, queue: &mut dyn AppendQueue) -> Result<AppendOutcome, StoreError> {
+        append::append(self, queue)
     }
 
     fn change_flags(

@@ -1,10 +1,11 @@
 use std::io;
+use std::sync::Arc;
 
 use super::*;
 use crate::mail::{Flag, FlagSet, Role, Side, Timestamp, Uid, UidSet, UidValidity, WireName};
 use crate::store::{
     AppendMessage, AppendQueue, AppendResult, BodyLost, Connect, Destination, FetchSink, Flow,
-    Items, Look, MissingWhy, Refusal, ResponseCode, RowHead, Source, StoreError, Ticket,
+    Items, Look, MissingWhy, Refusal, ResponseCode, RowHead, Source, StoreError, Ticket, Wait,
 };
 
 /// Hands out bodies; a body of `!` loses its source.
@@ -15,11 +16,12 @@ struct Queue {
 }
 
 impl AppendQueue for Queue {
-    fn next(&mut self, _wait: bool) -> Option<AppendMessage> {
+    fn next(&mut self, _wait: Wait) -> Option<AppendMessage> {
         let body = self.bodies.get(self.next)?;
         self.next += 1;
         Some(AppendMessage {
             ticket: Ticket(self.next as u64),
+            folder: Arc::new(wire("INBOX")),
             flags: FlagSet::new(),
             date: None,
             octets: body.len() as u64,
@@ -58,7 +60,7 @@ impl AppendQueue for Queue {
 fn append(server: &MemoryServer, bodies: &'static str) -> (String, bool) {
     let mut queue = Queue { bodies: bodies.split(' ').collect(), next: 0, results: Vec::new() };
     let mut session = server.session().unwrap();
-    let good = session.append(&wire("INBOX"), &mut queue).is_ok();
+    let good = session.append(&mut queue).is_ok();
     (queue.results.join(", "), good)
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use mailferry::mail::{Flag, FlagSet, Timestamp, Uid, UidSet, WireName};
 use mailferry::store::{
     AppendMessage, AppendOutcome, AppendQueue, AppendResult, BodyLost, Destination, FetchOutcome,
-    FetchSink, Flow, Items, Look, RowHead, Source, StoreError, Ticket,
+    FetchSink, Flow, Items, Look, RowHead, Source, StoreError, Ticket, Wait,
 };
 
 /// One account on one server.
@@ -214,8 +215,9 @@ impl Outgoing {
 }
 
 /// A queue of messages that are all there, and the results; holds the adapter to the contract.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
+    folder: Arc<WireName>,
     messages: Vec<Outgoing>,
     taken: usize,
     poured: usize,
@@ -223,12 +225,13 @@ pub(crate) struct Queue {
 }
 
 impl AppendQueue for Queue {
-    fn next(&mut self, _wait: bool) -> Option<AppendMessage> {
+    fn next(&mut self, _wait: Wait) -> Option<AppendMessage> {
         assert_eq!(self.taken, self.poured, "the body comes before the next message");
         let message = self.messages.get(self.taken)?;
         self.taken += 1;
         Some(AppendMessage {
             ticket: Ticket(self.taken as u64),
+            folder: Arc::clone(&self.folder),
             flags: message.flags.clone(),
             date: message.date.clone(),
             octets: message.octets.len() as u64,
@@ -268,8 +271,14 @@ pub(crate) fn append(
     folder: &WireName,
     messages: Vec<Outgoing>,
 ) -> (Queue, Result<AppendOutcome, StoreError>) {
-    let mut queue = Queue { messages, ..Queue::default() };
-    let outcome = session.append(folder, &mut queue);
+    let mut queue = Queue {
+        folder: Arc::new(folder.clone()),
+        messages,
+        taken: 0,
+        poured: 0,
+        results: BTreeMap::new(),
+    };
+    let outcome = session.append(&mut queue);
     assert_eq!(queue.results.len(), queue.taken, "every message taken has a result");
     if outcome.is_ok() {
         assert_eq!(queue.taken, queue.messages.len(), "every message is taken");
