@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::apply::copy::{Trouble, at};
 use crate::apply::group::{Group, Resent, Unplaced, Waiting};
 use crate::apply::outlet::{Passed, Refused, Sent};
-use crate::apply::pass::Ended;
+use crate::apply::pass::{Ended, LegEnded};
+use crate::apply::placing::Placing;
 use crate::apply::quota::is_for_quota;
 use crate::apply::run::{Run, folder_item};
 use crate::apply::tally::Note;
@@ -15,16 +16,55 @@ use crate::session;
 use crate::state::Item;
 use crate::store::{MissingWhy, ResponseCode, StoreError};
 
+/// What booking a leg has shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Booked {
+    /// Less is left to do than before.
+    pub moved: bool,
+    /// Something was heard that explains why not.
+    pub told: bool,
+}
+
 impl Run<'_> {
-    /// Books what a pass did and what it left.
+    /// Books a pass of one folder pair by itself.
     pub(super) fn book(
         &mut self,
         group: &mut Group,
         index: usize,
         ended: Ended,
     ) -> Result<(), Trouble> {
-        let Ended { fed, fetched, mut passed, appended } = ended;
-        let moved = !passed.stored.is_empty() || !fed.left.is_empty() || !fed.blocked.is_empty();
+        let Ended { legs, placings, cut_short, fetched, appended } = ended;
+        let (mut moved, mut told) = (false, cut_short);
+        for (leg, placing) in legs.into_iter().zip(&placings) {
+            told |= leg.fetched.as_ref().is_none_or(|outcome| !outcome.missing.is_empty());
+            let booked = self.book_leg(group, index, leg, placing, fetched.is_err());
+            moved |= booked.moved;
+            told |= booked.told;
+        }
+        group.stuck = if moved { 0 } else { group.stuck };
+        appended.map_err(at(Side::Destination))?;
+        fetched.map_err(at(Side::Source))?;
+        if moved || told || group.must_look {
+            return Ok(());
+        }
+        // Asking the same for ever would be the answer to a server that never answers it.
+        let nothing = "it neither gave nor refused what was asked for".to_owned();
+        Err(Trouble::Store(Side::Source, StoreError::Protocol(nothing)))
+    }
+
+    /// Books what became of one leg of a pass.
+    pub(super) fn book_leg(
+        &mut self,
+        group: &mut Group,
+        index: usize,
+        ended: LegEnded,
+        placing: &Placing,
+        is_cut: bool,
+    ) -> Booked {
+        let LegEnded { fed, fetched, mut passed } = ended;
+        let stored = !passed.stored.is_empty();
+        let moved =
+            stored || !fed.left.is_empty() || !fed.blocked.is_empty() || !fed.undated.is_empty();
         self.done.copied += passed.stored.len();
         self.done.octets += passed.stored_octets;
         self.note(group, Reason::FlagsNotKept, fed.lossy, None);
@@ -34,10 +74,10 @@ impl Run<'_> {
         todo.take_off(&passed.stored);
         todo.take_off(&fed.left);
         self.done.leave_out(Reason::MarkedDeleted, fed.left.len());
-        todo.undated = fed.undated.clone();
+        todo.undated = fed.undated;
         let refused = std::mem::take(&mut passed.refused);
-        let cut_short = passed.cut_short;
-        self.book_what_is_to_be_looked_at(group, index, passed);
+        let told = !refused.is_empty();
+        self.book_what_is_to_be_looked_at(group, index, passed, placing);
         for blocked in fed.blocked {
             let item = Item {
                 folder: group.pairs[index].pair.source.name.clone(),
@@ -50,42 +90,29 @@ impl Run<'_> {
             };
             self.item_of(group, index, blocked.uid, item);
         }
-        let refusals = refused.len();
         for refused in refused {
             group.pairs[index].released.remove(refused.passenger.uid);
             group.must_look |= !refused.refusal.proves_not_stored();
             self.book_refusal(group, index, &refused);
         }
-        let progress = moved || !fed.undated.is_empty();
-        let told = progress
-            || group.must_look
-            || refusals > 0
-            || cut_short
-            || fetched.as_ref().map_or(true, |outcome| !outcome.missing.is_empty());
-        group.stuck = if progress { 0 } else { group.stuck };
-        if let Some(broken) = fed.broken
-            && fetched.is_err()
-        {
+        if let (Some(broken), true) = (fed.broken, is_cut) {
             self.strike(group, index, broken, Reason::WithheldBySource, None);
         }
-        if let Ok(outcome) = &fetched {
-            for missing in &outcome.missing {
-                self.book_missing(group, index, missing.uid, missing.why);
-            }
+        for missing in fetched.iter().flat_map(|outcome| &outcome.missing) {
+            self.book_missing(group, index, missing.uid, missing.why);
         }
-        appended.map_err(at(Side::Destination))?;
-        fetched.map_err(at(Side::Source))?;
-        if told {
-            return Ok(());
-        }
-        // Asking the same for ever would be the answer to a server that never answers it.
-        let nothing = "it neither gave nor refused what was asked for".to_owned();
-        Err(Trouble::Store(Side::Source, StoreError::Protocol(nothing)))
+        Booked { moved, told }
     }
 
     /// Books what the next look has to settle: appends without an outcome, messages without a UID, UIDs
     /// that are not ours or cannot be believed.
-    fn book_what_is_to_be_looked_at(&mut self, group: &mut Group, index: usize, passed: Passed) {
+    fn book_what_is_to_be_looked_at(
+        &mut self,
+        group: &mut Group,
+        index: usize,
+        passed: Passed,
+        placing: &Placing,
+    ) {
         let now = self.clock.elapsed();
         let todo = &mut group.pairs[index];
         for lost in &passed.lost {
@@ -95,12 +122,10 @@ impl Run<'_> {
                 todo.waiting.insert(lost.uid, Waiting { since: now });
             }
         }
-        group.must_look = !passed.lost.is_empty()
-            || passed.gap.is_some()
-            || !passed.unplaced.is_empty()
-            || passed.disorder.is_some();
-        group.gap = group.gap.into_iter().chain(passed.gap).min();
-        if let Some(from) = passed.gap {
+        group.must_look |=
+            !passed.lost.is_empty() || !passed.unplaced.is_empty() || placing.is_over();
+        group.gap = group.gap.into_iter().chain(placing.gap).min();
+        if let Some(from) = placing.gap {
             let recent = passed.recent.into_iter();
             group.resent.extend(recent.map(|source| Resent {
                 pair: index,
@@ -110,18 +135,18 @@ impl Run<'_> {
                 named: false,
             }));
         }
-        group.distrusted_from = group.distrusted_from.or(passed.disorder);
+        group.distrusted_from = group.distrusted_from.or(placing.disorder);
         for (link, from) in passed.unplaced {
             group.unplaced.push(Unplaced { pair: index, link, from, looked: 0 });
         }
-        let believed = passed.disorder.is_none();
+        let believed = placing.disorder.is_none();
         group.first.extend(passed.first.into_iter().map(|stored| {
             let at = stored.at.filter(|_| believed);
             Sent { at, ..stored }
         }));
         if let Some(place) = &mut group.place {
             place.expected_messages += passed.stored.len();
-            if let (Some(highest), true) = (passed.highest, passed.gap.is_none()) {
+            if let (Some(highest), None) = (placing.highest, placing.gap) {
                 place.from = place.from.max(highest.next());
             }
         }
@@ -205,7 +230,7 @@ impl Run<'_> {
         todo.items += 1;
         group.stuck = 0;
         self.done.leave_out(item.reason, 1);
-        self.done.item(item, self.watch);
+        self.item(item);
     }
 
     /// Messages that the server took and that it does not show: never sent again by themselves.
@@ -214,7 +239,7 @@ impl Run<'_> {
             let uid = unplaced.link.source;
             let item = message_item(group, unplaced.pair, uid, Reason::AcceptedNotVisible, None);
             group.pairs[unplaced.pair].items += 1;
-            self.done.item(item, self.watch);
+            self.item(item);
         }
     }
 
@@ -225,7 +250,7 @@ impl Run<'_> {
         let reason = Reason::IdentityNotKept;
         if group.pairs.iter().all(|todo| todo.left() == 0) {
             let item = folder_item(group.name.clone(), Side::Destination, reason, None);
-            self.done.item(item, self.watch);
+            self.item(item);
         }
         self.block_rest(group, reason, None);
     }
@@ -261,7 +286,7 @@ impl Run<'_> {
         let detail = format!("{} messages are left", left.len());
         let said = said.map_or_else(|| detail.clone(), |said| format!("{said}; {detail}"));
         let item = folder_item(todo.pair.source.name.clone(), Side::Source, reason, Some(said));
-        self.done.item(item, self.watch);
+        self.item(item);
     }
 
     pub(super) fn block_pair(&mut self, number: u32, reason: Reason, said: Option<String>) {
@@ -270,7 +295,7 @@ impl Run<'_> {
         let sets = self.work.copies.get(&number);
         let messages = sets.map_or(0, |sets| sets.iter().map(|set| set.uids.len()).sum());
         self.done.leave_out(reason, messages);
-        self.done.item(item, self.watch);
+        self.item(item);
     }
 
     pub(super) fn give_up(&mut self, group: &mut Group, side: Side, error: &StoreError) {

@@ -6,18 +6,18 @@ use std::time::Duration;
 use crate::apply::event::Event;
 use crate::apply::fatal::Fatal;
 use crate::apply::group::{Group, PairTodo, Place};
-use crate::apply::pass::Pass;
+use crate::apply::pass::{Leg, Pass, Reading};
 use crate::apply::run::Run;
 use crate::apply::spelling::Spellings;
 use crate::mail::{Side, UidSet};
-use crate::plan::{FolderPair, Reason};
+use crate::plan::{FolderPair, Reason, Recipe};
 use crate::session;
 use crate::state::FolderKey;
 use crate::store::{FolderState, StoreError};
 
 /// How many messages the first batch to a folder holds: they are read back before more goes in, so
 /// that a server that changes what tells messages apart is noticed early.
-const FIRST_BATCH: u64 = 10;
+pub(super) const FIRST_BATCH: u64 = 10;
 
 /// How many messages a pass holds to a server that does not tell their UIDs.
 const UNPLACED_AT_ONCE: u64 = 2_000;
@@ -35,12 +35,12 @@ enum Round {
 }
 
 impl Run<'_> {
-    /// Copies everything.
-    pub(super) fn copy_all(&mut self, spellings: &Spellings) -> Result<(), Fatal> {
-        let mut resent = Vec::new();
-        let groups = self.work.groups();
+    /// The destination folders into which something is to be copied, or in which something is open, in
+    /// the order of work.
+    pub(super) fn groups(&mut self, spellings: &Spellings) -> Result<Vec<Group>, Fatal> {
+        let mut groups = Vec::new();
         let wires = self.work.destination_wires();
-        for (planned, pairs) in groups {
+        for (planned, pairs) in self.work.groups() {
             let Some(first) = pairs.first().and_then(|&pair| self.work.pair(pair)).cloned() else {
                 continue;
             };
@@ -53,20 +53,9 @@ impl Run<'_> {
                 continue;
             };
             let todo = self.todo(&pairs)?;
-            let mut group = Group::new(wire, first.destination.name, todo);
-            let done = self.copy_group(&mut group);
-            self.tell_done(&group);
-            done?;
-            if !group.resent.is_empty() {
-                resent.push(group);
-            }
+            groups.push(Group::new(wire, first.destination.name, todo));
         }
-        // Once more when all is done: an append that was thought lost may have arrived by now.
-        for group in &mut resent {
-            self.look_for_surplus(group)?;
-            self.forget_what_never_came(group)?;
-        }
-        Ok(())
+        Ok(groups)
     }
 
     /// Tells whether an earlier run left something open in a folder into which nothing is to be copied
@@ -107,7 +96,7 @@ impl Run<'_> {
                 mailbox_id: pair.source.seen.mailbox_id.clone(),
             })?;
             todo.push(PairTodo {
-                sets: self.work.copies.remove(&number).unwrap_or_default(),
+                sets: self.work.copies.get(&number).cloned().unwrap_or_default(),
                 pair,
                 source_folder,
                 waiting: BTreeMap::new(),
@@ -123,9 +112,11 @@ impl Run<'_> {
         Ok(todo)
     }
 
-    fn copy_group(&mut self, group: &mut Group) -> Result<(), Fatal> {
+    /// Copies into one folder with care: whatever happens is looked at before anything is done about
+    /// it.
+    pub(super) fn copy_group(&mut self, group: &mut Group) -> Result<(), Fatal> {
         loop {
-            if self.stop.requested() {
+            if self.is_to_stop() {
                 return Err(Fatal::Stopped);
             }
             self.mind_the_items()?;
@@ -175,16 +166,9 @@ impl Run<'_> {
             self.stale(group, "the destination folder was put back to an earlier state");
             return Ok(Round::Done);
         }
-        if let (Some(place), false) = (&group.place, group.proved) {
-            match self.state.identity_kept(place.folder)? {
-                // It was read back once, and need not be again.
-                Some(true) => group.proved = true,
-                Some(false) => {
-                    self.identity_is_not_kept(group);
-                    return Ok(Round::Done);
-                }
-                None => {}
-            }
+        if !self.knows_identity_is_kept(group)? {
+            self.identity_is_not_kept(group);
+            return Ok(Round::Done);
         }
         self.settle(group, &opened)?;
         self.note_height(group, &opened)?;
@@ -214,9 +198,22 @@ impl Run<'_> {
         Ok(Round::Again)
     }
 
+    /// Asks state whether the folder keeps what tells messages apart; false where it is known not to.
+    pub(super) fn knows_identity_is_kept(&mut self, group: &mut Group) -> Result<bool, Trouble> {
+        let (Some(place), false) = (&group.place, group.proved) else { return Ok(true) };
+        let kept = self.state.identity_kept(place.folder)?;
+        // It was read back once, and need not be again.
+        group.proved = kept == Some(true);
+        Ok(kept != Some(false))
+    }
+
     /// Books what the folder is, the first time it is opened. Tells whether it is in the state that it
     /// was left in, or a later one.
-    fn place(&mut self, group: &mut Group, opened: &FolderState) -> Result<bool, Trouble> {
+    pub(super) fn place(
+        &mut self,
+        group: &mut Group,
+        opened: &FolderState,
+    ) -> Result<bool, Trouble> {
         if group.place.is_some() {
             return Ok(true);
         }
@@ -271,7 +268,7 @@ impl Run<'_> {
         Ok(false)
     }
 
-    fn announce(&mut self, group: &mut Group, index: usize) {
+    pub(super) fn announce(&mut self, group: &mut Group, index: usize) {
         let todo = &mut group.pairs[index];
         if !todo.announced {
             todo.announced = true;
@@ -299,7 +296,7 @@ impl Run<'_> {
         let began = self.clock.elapsed();
         session::sleep(&self.patience(), time);
         self.done.waited += self.clock.elapsed().saturating_sub(began);
-        if self.stop.requested() {
+        if self.is_to_stop() {
             return Err(Trouble::Fatal(Fatal::Stopped));
         }
         Ok(Round::Again)
@@ -312,9 +309,8 @@ impl Run<'_> {
         uids: UidSet,
         recipe: u32,
     ) -> Result<(), Trouble> {
-        let Some(recipe) = self.work.recipe(recipe).cloned() else { return Ok(()) };
-        let (Some(target), Some(place)) = (group.target(index, self.id), group.place.clone())
-        else {
+        let Some(recipe) = self.work.recipe(recipe) else { return Ok(()) };
+        let (Some(target), Some(place)) = (group.target(), group.place.clone()) else {
             return Ok(());
         };
         let first = !group.proved && group.first.is_empty();
@@ -325,26 +321,23 @@ impl Run<'_> {
             (false, false) => first_of(&uids, UNPLACED_AT_ONCE),
             (false, true) => uids,
         };
-        let now = self.clock.now();
-        let memory = self.settings.memory;
-        let both = self.both()?;
-        let todo = &group.pairs[index];
+        let (now, memory, run) = (self.clock.now(), self.settings.memory, self.id);
+        let (source, destination, with) = self.parts()?;
+        let keep = if first { usize::try_from(FIRST_BATCH).unwrap_or(10) } else { 0 };
+        let leg = Leg { uids, keep, ..leg(&group.pairs[index], &place, recipe) };
         let pass = Pass {
-            source_wire: &todo.pair.source.wire,
-            uids: &uids,
-            recipe: &recipe,
-            permanent: &place.permanent,
-            dates: &todo.dates,
-            target,
-            keep: if first { usize::try_from(FIRST_BATCH).unwrap_or(10) } else { 0 },
+            legs: &[leg],
+            targets: vec![target],
+            reading: Reading::Insisting,
+            run,
             memory,
             now,
         };
-        let ended = pass.run(both)?;
+        let ended = pass.run(source, destination, with)?;
         self.book(group, index, ended)
     }
 
-    fn tell_done(&mut self, group: &Group) {
+    pub(super) fn tell_done(&mut self, group: &Group) {
         for todo in group.pairs.iter().filter(|todo| todo.announced) {
             let (source, copied, items) = (&todo.pair.source.name, todo.copied, todo.items);
             self.watch.event(&Event::FolderDone { source, copied, items });
@@ -377,6 +370,22 @@ pub(super) fn at(side: Side) -> impl Fn(StoreError) -> Trouble {
     move |error| Trouble::Store(side, error)
 }
 
-fn first_of(uids: &UidSet, count: u64) -> UidSet {
+/// A leg of a pass to the first of its folders, without messages.
+pub(super) fn leg<'a>(todo: &'a PairTodo, place: &'a Place, recipe: &'a Recipe) -> Leg<'a> {
+    let source = &todo.pair.source;
+    Leg {
+        source_wire: &source.wire,
+        source_folder: todo.source_folder,
+        source_identity: (source.seen.uid_validity, source.seen.mailbox_id.as_ref()),
+        uids: UidSet::new(),
+        recipe,
+        permanent: &place.permanent,
+        dates: &todo.dates,
+        target: 0,
+        keep: 0,
+    }
+}
+
+pub(super) fn first_of(uids: &UidSet, count: u64) -> UidSet {
     uids.iter().take(usize::try_from(count).unwrap_or(usize::MAX)).collect()
 }

@@ -1,5 +1,7 @@
 //! What a run tells while it goes on.
 
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::mail::{FolderName, Side};
@@ -68,7 +70,7 @@ pub enum Event<'a> {
 }
 
 /// Takes events. Must not fail; what it does is of no consequence to the run.
-pub trait Watch {
+pub trait Watch: Send {
     /// Takes one.
     fn event(&mut self, event: &Event<'_>);
 }
@@ -79,4 +81,19 @@ pub struct Unwatched;
 
 impl Watch for Unwatched {
     fn event(&mut self, _: &Event<'_>) {}
+}
+
+/// A watcher that several threads tell. A shared reference of it is a watcher itself.
+pub(super) struct SharedWatch<'s>(Mutex<&'s mut dyn Watch>);
+
+impl<'s> SharedWatch<'s> {
+    pub(super) fn new(watch: &'s mut dyn Watch) -> Self {
+        Self(Mutex::new(watch))
+    }
+}
+
+impl Watch for &SharedWatch<'_> {
+    fn event(&mut self, event: &Event<'_>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).event(event);
+    }
 }

@@ -1,13 +1,12 @@
 //! The reading end of the pipe: treats each message by its recipe and puts it in.
 
-use std::collections::BTreeMap;
-
+use crate::apply::pass::Leg;
 use crate::apply::pipe::{Passenger, Pipe, Seen};
 use crate::identity;
 use crate::identity::Basis;
-use crate::mail::{InternalDate, PermanentFlags, Timestamp, Uid, UidSet};
-use crate::plan::{DateFrom, Reason, Recipe};
-use crate::store::{FetchSink, Flow, RowHead};
+use crate::mail::{InternalDate, Timestamp, Uid, UidSet};
+use crate::plan::{DateFrom, Reason};
+use crate::store::{FetchOutcome, FetchSink, Flow, FolderState, RowHead, StoreError, VisitSink};
 
 /// Longest header that is kept for fingerprints and dates, in octets.
 const HEADER_OCTETS_MAX: usize = 1 << 20;
@@ -46,14 +45,12 @@ pub(super) struct Blocked {
 /// Takes rows of a fetch and puts passengers into the pipe.
 pub(super) struct Feeder<'a> {
     pipe: &'a Pipe,
-    recipe: &'a Recipe,
-    /// What the destination folder keeps, as it said when it was opened in this run.
-    permanent: &'a PermanentFlags,
+    legs: &'a [Leg<'a>],
     now: Timestamp,
-    /// Neighbours' dates, for messages that have none; where none is known the message waits.
-    dates: &'a BTreeMap<Uid, InternalDate>,
+    /// The leg whose rows come.
+    leg: usize,
     current: Option<Current>,
-    fed: Fed,
+    fed: Vec<(Fed, Option<FetchOutcome>)>,
 }
 
 struct Current {
@@ -68,26 +65,36 @@ struct Current {
 }
 
 impl<'a> Feeder<'a> {
-    pub(super) fn new(
-        pipe: &'a Pipe,
-        recipe: &'a Recipe,
-        permanent: &'a PermanentFlags,
-        now: Timestamp,
-        dates: &'a BTreeMap<Uid, InternalDate>,
-    ) -> Self {
-        Self { pipe, recipe, permanent, now, dates, current: None, fed: Fed::default() }
+    pub(super) fn new(pipe: &'a Pipe, legs: &'a [Leg<'a>], now: Timestamp) -> Self {
+        let fed = legs.iter().map(|_| (Fed::default(), None)).collect();
+        Self { pipe, legs, now, leg: 0, current: None, fed }
     }
 
-    /// Ends the reading; tells the pipe if a message was cut.
-    pub(super) fn finish(mut self) -> Fed {
+    /// Ends the reading; tells the pipe if a message was cut. Returns what is left of each leg, and
+    /// what came of it, if it was visited to its end.
+    pub(super) fn finish(mut self) -> Vec<(Fed, Option<FetchOutcome>)> {
         if let Some(current) = self.current.take() {
-            self.fed.broken = Some(current.uid);
+            self.fed().broken = Some(current.uid);
             self.pipe.lost();
         }
         self.fed
     }
 
+    /// Takes what came of the leg whose rows came.
+    pub(super) fn came(&mut self, outcome: FetchOutcome) {
+        self.fed[self.leg].1 = Some(outcome);
+    }
+
+    fn fed(&mut self) -> &mut Fed {
+        &mut self.fed[self.leg].0
+    }
+
+    fn leg(&self) -> &'a Leg<'a> {
+        &self.legs[self.leg]
+    }
+
     fn start(&mut self, uid: Uid, head: &RowHead) -> Current {
+        let recipe = self.leg().recipe;
         let octets = head.body_octets.or(head.size).unwrap_or_default();
         let mut current = Current {
             uid,
@@ -99,10 +106,10 @@ impl<'a> Feeder<'a> {
             skipped: true,
         };
         let date = head.internal_date.map(InternalDate::instant);
-        if !head.flags.intersection(&self.recipe.leave_flagged).is_empty() {
-            self.fed.left.insert(uid);
-        } else if self.recipe.ceiling.is_some_and(|ceiling| octets > ceiling) {
-            self.fed.blocked.push(Blocked { uid, reason: Reason::TooLarge, octets, date });
+        if !head.flags.intersection(&recipe.leave_flagged).is_empty() {
+            self.fed().left.insert(uid);
+        } else if recipe.ceiling.is_some_and(|ceiling| octets > ceiling) {
+            self.fed().blocked.push(Blocked { uid, reason: Reason::TooLarge, octets, date });
         } else {
             current.skipped = false;
         }
@@ -111,14 +118,16 @@ impl<'a> Feeder<'a> {
 
     /// Puts the beginning of the message in, now that its date is known.
     fn announce(&mut self, current: &Current, date: InternalDate, date_text: String) -> bool {
-        let wanted = current.head.flags.difference(&self.recipe.drop_flags);
-        let keeps = self.recipe.permanent_flags.as_ref().unwrap_or(self.permanent);
+        let Leg { recipe, permanent, .. } = self.leg();
+        let wanted = current.head.flags.difference(&recipe.drop_flags);
+        let keeps = recipe.permanent_flags.as_ref().unwrap_or(permanent);
         let (flags, _) = keeps.storable(&wanted);
-        let (flags, _) = self.permanent.storable(&flags);
+        let (flags, _) = permanent.storable(&flags);
         if flags.len() < wanted.len() {
-            self.fed.lossy += 1;
+            self.fed().lossy += 1;
         }
         self.pipe.begin(Passenger {
+            leg: self.leg,
             uid: current.uid,
             flags,
             date,
@@ -129,7 +138,7 @@ impl<'a> Feeder<'a> {
 
     /// The first date of the recipe's chain that can be sent and needs no header.
     fn date_of_head(&self, head: &RowHead) -> Option<(InternalDate, String)> {
-        match self.recipe.dates.first() {
+        match self.leg().recipe.dates.first() {
             Some(DateFrom::Internaldate) => {
                 let date = head.internal_date?;
                 Some((date, date.to_append(self.now)?))
@@ -139,12 +148,13 @@ impl<'a> Feeder<'a> {
     }
 
     fn date_of_header(&self, current: &Current) -> Option<(InternalDate, String)> {
-        let dates = self.recipe.dates.iter().filter_map(|from| match from {
+        let Leg { recipe, dates: neighbours, .. } = self.leg();
+        let dates = recipe.dates.iter().filter_map(|from| match from {
             DateFrom::Internaldate => current.head.internal_date,
             DateFrom::DateHeader => identity::date_header(&current.header).map(in_utc),
             DateFrom::ReceivedHeader => identity::first_received_date(&current.header).map(in_utc),
         });
-        let neighbour = self.dates.get(&current.uid).copied();
+        let neighbour = neighbours.get(&current.uid).copied();
         dates.chain(neighbour).find_map(|date| Some((date, date.to_append(self.now)?)))
     }
 
@@ -153,12 +163,12 @@ impl<'a> Feeder<'a> {
         let Some(held) = current.held.take() else { return true };
         let Some((date, text)) = self.date_of_header(current) else {
             // What follows must not overtake it: reading goes on here once its date is found.
-            self.fed.undated.insert(current.uid);
+            self.fed().undated.insert(current.uid);
             current.skipped = true;
             return false;
         };
         if current.head.internal_date != Some(date) {
-            self.fed.redated += 1;
+            self.fed().redated += 1;
         }
         self.announce(current, date, text)
             && held.chunks(64 * 1024).all(|piece| self.pipe.octets(piece))
@@ -251,6 +261,25 @@ impl FetchSink for Feeder<'_> {
             goes_on = goes_on && self.pipe.end(seen(&current.header));
         }
         flow(goes_on)
+    }
+}
+
+impl VisitSink for Feeder<'_> {
+    fn opened(&mut self, visit: usize, state: Result<FolderState, StoreError>) -> bool {
+        self.leg = visit;
+        let (uid_validity, mailbox_id) = self.leg().source_identity;
+        // A folder that is another one by now is told apart when it is opened with care.
+        state.is_ok_and(|state| {
+            state.uid_validity == uid_validity
+                && match (mailbox_id, &state.mailbox_id) {
+                    (Some(planned), Some(now)) => planned == now,
+                    _ => true,
+                }
+        })
+    }
+
+    fn left(&mut self, visit: usize, outcome: FetchOutcome) {
+        self.fed[visit].1 = Some(outcome);
     }
 }
 

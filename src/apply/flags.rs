@@ -22,11 +22,11 @@ struct Change<'a> {
 impl Run<'_> {
     /// Changes flags of messages that are at the destination.
     pub(super) fn change_flags(&mut self) -> Result<(), Fatal> {
-        for action in std::mem::take(&mut self.work.flags) {
+        for action in &self.work.flags {
             if self.stop.requested() {
                 return Err(Fatal::Stopped);
             }
-            let Action::Flags { pair, uids, add, remove, from, .. } = &action else { continue };
+            let Action::Flags { pair, uids, add, remove, from, .. } = action else { continue };
             let Some(pair) = self.work.pair(*pair).cloned() else { continue };
             let change = Change { pair: &pair, uids, add, remove, from };
             let done = self.persist(|run| run.change(&change));
@@ -37,7 +37,7 @@ impl Run<'_> {
                     let said = Some(crate::apply::said(&error));
                     let name = pair.destination.name.clone();
                     let item = folder_item(name, Side::Destination, Reason::FlagsRefused, said);
-                    self.done.item(item, self.watch);
+                    self.item(item);
                 }
             }
         }
@@ -54,7 +54,7 @@ impl Run<'_> {
             self.done.stale = true;
             let name = change.pair.destination.name.clone();
             let item = folder_item(name, Side::Destination, Reason::FolderStale, None);
-            self.done.item(item, self.watch);
+            self.item(item);
             return Ok(());
         }
         let now = look(destination, &wire, change.uids, HeaderFields::None)

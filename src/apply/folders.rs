@@ -15,8 +15,8 @@ impl Run<'_> {
         let before = Spellings::from(listing);
         let wires = self.work.destination_wires();
         let mut created = Vec::new();
-        for action in std::mem::take(&mut self.work.creates) {
-            let Action::CreateFolder { name, wire, role, .. } = action else { continue };
+        for action in &self.work.creates {
+            let Action::CreateFolder { name, wire, role, .. } = action.clone() else { continue };
             if before.among(&wire, &wires).is_some() {
                 continue;
             }
@@ -55,7 +55,7 @@ impl Run<'_> {
         if !self.only.copies() || !self.work.pairs.iter().any(waits) {
             let reason = Reason::FolderRefused;
             let item = folder_item(name, Side::Destination, reason, Some(said.clone()));
-            self.done.item(item, self.watch);
+            self.item(item);
         }
         self.refused.insert(wire, said);
     }
@@ -71,8 +71,8 @@ impl Run<'_> {
     /// Subscribes to what is not subscribed to yet.
     pub(super) fn subscribe(&mut self, spellings: &Spellings) -> Result<(), Fatal> {
         let wires = self.work.destination_wires();
-        for action in std::mem::take(&mut self.work.subscriptions) {
-            let Action::Subscribe { name, wire, .. } = action else { continue };
+        for action in &self.work.subscriptions {
+            let Action::Subscribe { name, wire, .. } = action.clone() else { continue };
             if self.refused.contains_key(&wire) {
                 continue;
             }
@@ -89,7 +89,7 @@ impl Run<'_> {
                     let said = Some(crate::apply::said(&error));
                     let reason = Reason::SubscriptionRefused;
                     let item = folder_item(name, Side::Destination, reason, said);
-                    self.done.item(item, self.watch);
+                    self.item(item);
                 }
             }
         }

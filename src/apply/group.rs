@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::apply::outlet::{Sent, Target};
+use crate::apply::outlet::Sent;
+use crate::apply::placing::Target;
 use crate::apply::work::CopySet;
 use crate::mail::{FolderName, MailboxId};
 use crate::mail::{InternalDate, PermanentFlags, Uid, UidSet, UidValidity, WireName};
@@ -207,6 +208,42 @@ impl Group {
         true
     }
 
+    /// Tells whether nothing happened that calls for a closer look.
+    pub(super) fn is_calm(&self) -> bool {
+        let calm = |todo: &PairTodo| {
+            todo.waiting.is_empty()
+                && todo.released.is_empty()
+                && todo.strikes.is_empty()
+                && todo.undated.is_empty()
+        };
+        !self.must_look
+            && self.gap.is_none()
+            && self.distrusted_from.is_none()
+            && self.unplaced.is_empty()
+            && self.orphans.is_empty()
+            && self.foreign == 0
+            && self.stuck == 0
+            && self.pairs.iter().all(calm)
+    }
+
+    /// Tells whether everything was copied, and nothing is left to be looked at.
+    pub(super) fn is_done(&self) -> bool {
+        self.place.is_some()
+            && self.is_calm()
+            && !self.has_work()
+            && self.resent.is_empty()
+            && (self.proved || self.first.is_empty())
+    }
+
+    /// Every set of messages that can be sent, with its pair and its recipe.
+    pub(super) fn all_sets(&self) -> Vec<(usize, UidSet, u32)> {
+        let of_pair = |(index, todo): (usize, &PairTodo)| {
+            let full = todo.sets.iter().filter(|set| !set.uids.is_empty());
+            full.map(|set| (index, set.uids.clone(), set.recipe)).collect::<Vec<_>>()
+        };
+        self.pairs.iter().enumerate().flat_map(of_pair).collect()
+    }
+
     /// The pair to work on next, and the set of its messages that share a recipe.
     pub(super) fn next_set(&self) -> Option<(usize, UidSet, u32)> {
         self.pairs.iter().enumerate().find_map(|(index, todo)| {
@@ -222,17 +259,16 @@ impl Group {
         since.chain(self.orphans.values().copied()).map(|since| since + settle).min()
     }
 
-    pub(super) fn target(&self, pair: usize, run: crate::state::RunId) -> Option<Target> {
+    /// Where its messages go, as far as it was opened.
+    pub(super) fn target(&self) -> Option<Target> {
         let place = self.place.as_ref()?;
         Some(Target {
             folder: Arc::new(self.wire.clone()),
-            source_folder: self.pairs.get(pair)?.source_folder,
             destination_folder: place.folder,
             uid_validity: place.uid_validity,
             from: place.from,
             // A UIDNEXT below what is known to be there is stale.
             expected: place.told_uid_next.map(|told| told.max(place.from)),
-            run,
         })
     }
 }

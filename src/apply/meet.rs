@@ -54,9 +54,8 @@ impl Run<'_> {
     fn are_two(&mut self, source: &SideSeen, destination: &SideSeen) -> Result<(), Fatal> {
         let ends = self
             .persist(|run| {
-                let both = run.both()?;
-                inspect::distinct(both.source, source, both.destination, destination)
-                    .map_err(at(Side::Destination))
+                let (here, there) = run.both()?;
+                inspect::distinct(here, source, there, destination).map_err(at(Side::Destination))
             })
             .map_err(Trouble::into_fatal)?;
         match ends {
@@ -78,7 +77,7 @@ impl Run<'_> {
                 inspect::meet(run.source()?, Side::Source, root.clone()).map_err(at(Side::Source))
             })
             .map_err(Trouble::into_fatal)?;
-        self.done.source_moved_on |= has_a_new_folder(&self.work, &seen.tree);
+        self.done.source_moved_on |= has_a_new_folder(self.work, &seen.tree);
         let pairs: Vec<_> = self.work.pairs.iter().map(|pair| pair.source.clone()).collect();
         for folder in pairs {
             let listed = seen.listing.rows.iter().find(|row| row.name == folder.wire);

@@ -6,41 +6,28 @@ use std::io;
 use std::sync::Arc;
 
 use crate::apply::event::{Event, Watch};
+use crate::apply::pass::Leg;
 use crate::apply::pipe::{Passenger, Pipe, Seen};
+use crate::apply::placing::{Placing, Target};
 use crate::apply::quota::Quota;
-use crate::mail::{Uid, UidSet, UidValidity, WireName};
+use crate::mail::{Uid, UidSet};
 use crate::session::Stop;
-use crate::state::{
-    FolderId, Intent, IntentId, Link, Outcome, Owned, RunId, State, StateError, StoredCopy,
-};
+use crate::state::{Intent, IntentId, Link, Outcome, Owned, RunId, State, StateError, StoredCopy};
 use crate::store::{AppendMessage, AppendQueue, AppendResult, Refusal, Stored, Ticket, Wait};
 
-/// How many messages one commit of intents covers at most. After a crash so many may have to wait
-/// until it is sure that none of them still arrives.
-const INTENTS_AT_ONCE: usize = 32;
+/// How many messages one commit of intents covers. After a crash so many may have to wait until it is
+/// sure that none of them still arrives; each commit waits for the disk.
+const INTENTS_AT_ONCE: usize = 256;
 
-/// How many outcomes are committed together at most.
-const OUTCOMES_AT_ONCE: usize = 64;
+/// How many outcomes wait for the next commit at most. Those that a crash takes are found again by
+/// looking.
+const OUTCOMES_AT_ONCE: usize = 512;
 
 /// After so many refusals a pass ends, so that they are booked, and counted against the limit of items.
 const REFUSALS_AT_ONCE: usize = 100;
 
 /// How many of the messages stored last may be there twice when somebody else copies at the same time.
 const RECENT: usize = 4_096;
-
-/// Where messages go, and what is known of that place.
-#[derive(Clone, Debug)]
-pub(super) struct Target {
-    pub folder: Arc<WireName>,
-    pub source_folder: FolderId,
-    pub destination_folder: FolderId,
-    pub uid_validity: UidValidity,
-    /// What we store is at or above this.
-    pub from: Uid,
-    /// UIDNEXT as told when the folder was opened: what our first message is expected to get.
-    pub expected: Option<Uid>,
-    pub run: RunId,
-}
 
 /// A message that was stored, as far as this connection saw.
 #[derive(Clone, Debug)]
@@ -64,7 +51,7 @@ pub(super) struct Lost {
     pub may_arrive: bool,
 }
 
-/// What one pass left.
+/// What a pass left of one leg.
 #[derive(Debug, Default)]
 pub(super) struct Passed {
     /// Source UIDs that were stored.
@@ -75,39 +62,49 @@ pub(super) struct Passed {
     /// Messages that are stored under a UID that is not known: their links without a destination, and
     /// a UID that they are not below.
     pub unplaced: Vec<(Link, Uid)>,
-    /// UIDs came in disorder from this one on: none of them is to be believed.
-    pub disorder: Option<Uid>,
     pub refused: Vec<Refused>,
     pub lost: Vec<Lost>,
-    /// The lowest UID that somebody else's message got in between.
-    pub gap: Option<Uid>,
     /// The messages that were stored last: whoever came in between may have copied them too.
     pub recent: VecDeque<Uid>,
-    /// The highest UID that our messages got.
-    pub highest: Option<Uid>,
+}
+
+/// What a pass left in all.
+#[derive(Debug, Default)]
+pub(super) struct Poured {
+    /// By leg.
+    pub legs: Vec<Passed>,
+    /// By destination folder, numbered as the legs number them.
+    pub placings: Vec<Placing>,
     /// The pass ended before its messages did: at a gap, for the first reading back, or by wish.
     pub cut_short: bool,
+}
+
+/// What an outlet needs of the run.
+pub(super) struct Company<'a> {
+    pub state: &'a mut dyn State,
+    pub watch: &'a mut dyn Watch,
+    pub stop: &'a Stop,
+    pub quota: &'a Quota,
 }
 
 /// Hands passengers to an append, with their intents on disk, and books what becomes of them.
 pub(super) struct Outlet<'a> {
     pipe: &'a Pipe,
-    state: &'a mut dyn State,
-    watch: &'a mut dyn Watch,
-    stop: &'a Stop,
-    target: Target,
+    legs: &'a [Leg<'a>],
+    with: Company<'a>,
+    run: RunId,
     /// Messages that this pass may still hand out.
     room: u64,
-    /// How many of the first messages are kept for reading back.
-    keep: usize,
     tickets: u64,
-    intended: BTreeMap<Uid, IntentId>,
+    /// Intents that are on disk, of messages that were not handed out yet.
+    intended: BTreeMap<(usize, Uid), IntentId>,
+    /// All that was ever intended in this pass, by leg.
+    begun: Vec<UidSet>,
     current: Option<(Ticket, Passenger, IntentId)>,
     flying: BTreeMap<Ticket, Flying>,
     outcomes: Vec<(IntentId, Outcome)>,
-    passed: Passed,
-    expected: Option<Uid>,
-    quota: &'a mut Quota,
+    poured: Poured,
+    refusals: usize,
     over: bool,
     fault: Option<StateError>,
 }
@@ -119,32 +116,33 @@ struct Flying {
 }
 
 impl<'a> Outlet<'a> {
-    /// An outlet that hands out at most `room` messages, and keeps the first `keep` for reading back.
+    /// An outlet for the messages of these legs.
     pub(super) fn new(
         pipe: &'a Pipe,
-        state: &'a mut dyn State,
-        watch: &'a mut dyn Watch,
-        stop: &'a Stop,
-        target: Target,
-        quota: &'a mut Quota,
-        (room, keep): (u64, usize),
+        legs: &'a [Leg<'a>],
+        targets: Vec<Target>,
+        run: RunId,
+        with: Company<'a>,
     ) -> Self {
+        let poured = Poured {
+            legs: legs.iter().map(|_| Passed::default()).collect(),
+            placings: targets.into_iter().map(Placing::new).collect(),
+            cut_short: false,
+        };
         Self {
             pipe,
-            state,
-            watch,
-            stop,
-            target,
-            room,
-            keep,
+            legs,
+            with,
+            run,
+            room: legs.iter().map(|leg| leg.uids.len()).sum(),
             tickets: 0,
             intended: BTreeMap::new(),
+            begun: vec![UidSet::new(); legs.len()],
             current: None,
             flying: BTreeMap::new(),
             outcomes: Vec::new(),
-            passed: Passed::default(),
-            expected: None,
-            quota,
+            poured,
+            refusals: 0,
             over: false,
             fault: None,
         }
@@ -155,7 +153,7 @@ impl<'a> Outlet<'a> {
     /// # Errors
     ///
     /// The journal's own: nothing may be sent any more.
-    pub(super) fn finish(mut self) -> Result<Passed, StateError> {
+    pub(super) fn finish(mut self) -> Result<Poured, StateError> {
         for (_, intent) in std::mem::take(&mut self.intended) {
             self.outcomes.push((intent, Outcome::NotStored));
         }
@@ -165,97 +163,77 @@ impl<'a> Outlet<'a> {
         if let Some((_, _, intent)) = self.current.take() {
             self.outcomes.push((intent, Outcome::NotStored));
         }
-        self.commit();
+        self.commit(&[]);
         match self.fault {
             Some(fault) => Err(fault),
-            None => Ok(self.passed),
+            None => Ok(self.poured),
         }
     }
 
-    fn commit(&mut self) {
-        if self.outcomes.is_empty() || self.fault.is_some() {
-            return;
+    /// Puts what became of messages, and what is about to be sent, on disk.
+    fn commit(&mut self, intents: &[Intent]) -> Vec<IntentId> {
+        if (self.outcomes.is_empty() && intents.is_empty()) || self.fault.is_some() {
+            return Vec::new();
         }
-        if let Err(fault) = self.state.settle(&self.outcomes) {
-            self.fault = Some(fault);
-            self.over = true;
-        }
-        self.outcomes.clear();
-    }
-
-    /// Puts the intents of this passenger and of those that wait behind it on disk.
-    fn intend(&mut self, passenger: &Passenger) -> Option<IntentId> {
-        if let Some(intent) = self.intended.remove(&passenger.uid) {
-            return Some(intent);
-        }
-        let room = usize::try_from(self.room).unwrap_or(INTENTS_AT_ONCE).min(INTENTS_AT_ONCE);
-        let mut uids = vec![(passenger.uid, passenger.octets)];
-        self.pipe.waiting(&mut |waiting| {
-            if uids.len() < room {
-                uids.push((waiting.uid, waiting.octets));
-            }
-        });
-        let uid_next = self.lower_bound();
-        let intents: Vec<Intent> = uids
-            .iter()
-            .map(|&(source, octets)| Intent {
-                source_folder: self.target.source_folder,
-                source,
-                destination_folder: self.target.destination_folder,
-                uid_next,
-                octets,
-            })
-            .collect();
-        match self.state.intend(&intents) {
-            Ok(ids) => {
-                self.intended.extend(uids.iter().map(|&(uid, _)| uid).zip(ids));
-                self.intended.remove(&passenger.uid)
-            }
+        let outcomes = std::mem::take(&mut self.outcomes);
+        match self.with.state.journal(&outcomes, intents) {
+            Ok(ids) => ids,
             Err(fault) => {
                 self.fault = Some(fault);
                 self.over = true;
-                None
+                Vec::new()
             }
         }
     }
 
-    /// A UID that nothing we send from now on can be below.
-    fn lower_bound(&self) -> Uid {
-        let above = self.passed.highest.map_or(self.target.from, Uid::next);
-        above.max(self.target.from)
+    /// Puts the intents of this passenger and of those that are to come after it on disk.
+    fn intend(&mut self, passenger: &Passenger) -> Option<IntentId> {
+        let key = (passenger.leg, passenger.uid);
+        if let Some(intent) = self.intended.remove(&key) {
+            return Some(intent);
+        }
+        let next = self.next_from(passenger);
+        let intents: Vec<Intent> = next
+            .iter()
+            .map(|&(leg, source)| {
+                let placing = &self.poured.placings[self.legs[leg].target];
+                Intent {
+                    source_folder: self.legs[leg].source_folder,
+                    source,
+                    destination_folder: placing.target.destination_folder,
+                    uid_next: placing.lower_bound(),
+                }
+            })
+            .collect();
+        let ids = self.commit(&intents);
+        for (&(leg, uid), id) in next.iter().zip(ids) {
+            self.begun[leg].insert(uid);
+            self.intended.insert((leg, uid), id);
+        }
+        self.intended.remove(&key)
     }
 
-    /// Judges an APPENDUID: nothing where it cannot be believed.
-    fn place(&mut self, stored: Stored) -> Option<Uid> {
-        let (validity, uid) = stored.at?;
-        if validity != self.target.uid_validity {
-            // Nothing more goes into a folder that may be another one now, until it was opened again.
-            self.over = true;
-            return None;
-        }
-        if uid < self.lower_bound() {
-            if uid >= self.target.from {
-                self.passed.disorder = Some(self.target.from);
-                self.over = true;
-            }
-            return None;
-        }
-        if let Some(expected) = self.expected.or(self.target.expected)
-            && uid > expected
-        {
-            self.passed.gap = self.passed.gap.or(Some(expected));
-        }
-        self.expected = Some(uid.next());
-        self.passed.highest = Some(uid);
-        Some(uid)
+    /// This message, and those that are asked for after it.
+    fn next_from(&self, passenger: &Passenger) -> Vec<(usize, Uid)> {
+        let this = (passenger.leg, passenger.uid);
+        let after = (passenger.leg..self.legs.len()).flat_map(|number| {
+            let from = if number == passenger.leg { passenger.uid.next() } else { Uid::MIN };
+            self.legs[number].uids.iter_from(from).map(move |uid| (number, uid))
+        });
+        let is_new =
+            |&(leg, uid): &(usize, Uid)| !self.begun[leg].contains(uid) && (leg, uid) != this;
+        std::iter::once(this).chain(after.filter(is_new)).take(INTENTS_AT_ONCE).collect()
     }
 
     fn stored(&mut self, flying: Flying, stored: Stored) {
         let Flying { passenger, intent, seen } = flying;
-        let floor = self.lower_bound();
-        let at = self.place(stored);
+        let leg = &self.legs[passenger.leg];
+        let placing = &mut self.poured.placings[leg.target];
+        let floor = placing.lower_bound();
+        let at = placing.place(stored);
+        self.over |= placing.is_over();
         let seen = seen.unwrap_or_default();
-        self.quota.accepted(passenger.octets);
+        self.with.quota.accepted(passenger.octets);
         let copy = StoredCopy {
             link: Link {
                 source: passenger.uid,
@@ -264,7 +242,7 @@ impl<'a> Outlet<'a> {
                 basis: seen.basis,
                 octets: passenger.octets,
                 flags: Some(passenger.flags.clone()),
-                copied_by: Some(self.target.run),
+                copied_by: Some(self.run),
             },
             owned: at.map(|uid| Owned {
                 uid,
@@ -274,28 +252,27 @@ impl<'a> Outlet<'a> {
                 flags: passenger.flags.clone(),
             }),
         };
+        let passed = &mut self.poured.legs[passenger.leg];
         if at.is_none() {
-            self.passed.unplaced.push((copy.link.clone(), floor));
+            passed.unplaced.push((copy.link.clone(), floor));
         }
         self.outcomes.push((intent, Outcome::Stored(copy)));
-        self.passed.stored.insert(passenger.uid);
-        self.passed.recent.push_back(passenger.uid);
-        if self.passed.recent.len() > RECENT {
-            self.passed.recent.pop_front();
+        passed.stored.insert(passenger.uid);
+        passed.recent.push_back(passenger.uid);
+        if passed.recent.len() > RECENT {
+            passed.recent.pop_front();
         }
-        self.passed.stored_octets += passenger.octets;
-        self.watch.event(&Event::Copied { octets: passenger.octets });
-        if self.passed.first.len() < self.keep {
-            self.passed.first.push(Sent { at, seen, passenger });
-        }
-        if self.passed.gap.is_some() {
-            self.over = true;
+        passed.stored_octets += passenger.octets;
+        self.with.watch.event(&Event::Copied { octets: passenger.octets });
+        if passed.first.len() < leg.keep {
+            passed.first.push(Sent { at, seen, passenger });
         }
     }
 
     fn unknown(&mut self, flying: &Flying, may_arrive: bool) {
         self.outcomes.push((flying.intent, Outcome::Unknown { may_arrive }));
-        self.passed.lost.push(Lost { uid: flying.passenger.uid, may_arrive });
+        let Passenger { leg, uid, .. } = flying.passenger;
+        self.poured.legs[leg].lost.push(Lost { uid, may_arrive });
     }
 
     fn refused(&mut self, flying: Flying, refusal: Refusal) {
@@ -306,21 +283,22 @@ impl<'a> Outlet<'a> {
             // again. The answer has come, so nothing is in flight.
             self.outcomes.push((flying.intent, Outcome::Unknown { may_arrive: false }));
         }
-        self.quota.refused(&refusal, flying.passenger.octets);
-        let many = self.passed.refused.len() + 1 >= REFUSALS_AT_ONCE;
-        self.over |= refusal.folder_is_gone() || self.quota.is_full() || many;
-        self.passed.refused.push(Refused { passenger: flying.passenger, refusal });
+        self.with.quota.refused(&refusal, flying.passenger.octets);
+        self.refusals += 1;
+        let many = self.refusals >= REFUSALS_AT_ONCE;
+        self.over |= refusal.folder_is_gone() || self.with.quota.is_full() || many;
+        let passed = &mut self.poured.legs[flying.passenger.leg];
+        passed.refused.push(Refused { passenger: flying.passenger, refusal });
     }
 }
 
 impl AppendQueue for Outlet<'_> {
     fn next(&mut self, wait: Wait) -> Option<AppendMessage> {
-        if self.room == 0 || self.stop.requested() {
-            self.passed.cut_short = true;
+        if self.room == 0 || self.with.stop.requested() {
             self.over = true;
         }
         if self.over {
-            self.passed.cut_short = true;
+            self.poured.cut_short = true;
             return None;
         }
         let passenger = self.pipe.next(wait)?;
@@ -328,9 +306,10 @@ impl AppendQueue for Outlet<'_> {
         self.room -= 1;
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
+        let target = self.legs[passenger.leg].target;
         let message = AppendMessage {
             ticket,
-            folder: Arc::clone(&self.target.folder),
+            folder: Arc::clone(&self.poured.placings[target].target.folder),
             flags: passenger.flags.clone(),
             date: Some(passenger.date_text.clone()),
             octets: passenger.octets,
@@ -379,7 +358,7 @@ impl AppendQueue for Outlet<'_> {
             AppendResult::Unknown(unknown) => self.unknown(&flying, unknown.handed_over),
         }
         if self.outcomes.len() >= OUTCOMES_AT_ONCE {
-            self.commit();
+            self.commit(&[]);
         }
     }
 }

@@ -19,6 +19,8 @@ use crate::store::Wait;
 /// One message that is on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Passenger {
+    /// The leg that it belongs to.
+    pub leg: usize,
     /// The source message.
     pub uid: Uid,
     /// Flags that the copy gets.
@@ -176,15 +178,6 @@ impl Pipe {
         }
     }
 
-    /// The messages that wait behind the one that was taken last, without taking them.
-    pub(super) fn waiting(&self, each: &mut dyn FnMut(&Passenger)) {
-        for piece in &self.lock().pieces {
-            if let Piece::Begin(passenger) = piece {
-                each(passenger);
-            }
-        }
-    }
-
     /// Pours the body of the message that was taken last into `sink`.
     ///
     /// # Errors
@@ -228,6 +221,7 @@ mod tests {
     fn passenger(uid: u32, octets: u64) -> Passenger {
         let date = InternalDate::new(Timestamp::from_seconds(1_000_000_000), 0);
         Passenger {
+            leg: 0,
             uid: Uid::new(uid).unwrap(),
             flags: FlagSet::new(),
             date,

@@ -1,13 +1,19 @@
 //! Whether the destination is full.
 
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
 use crate::store::Refusal;
 
 /// After so many refusals for quota in a row nothing more is sent in this run.
 const STREAK: u32 = 3;
 
-/// Refusals for quota in a row, over all folders of a run.
+/// Refusals for quota in a row, over all folders of a run and all its connections.
+#[derive(Debug, Default)]
+pub(super) struct Quota(Mutex<Streak>);
+
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Quota {
+struct Streak {
     streak: u32,
     /// Octets of the largest message that was accepted.
     largest: Option<u64>,
@@ -15,21 +21,29 @@ pub(super) struct Quota {
 
 impl Quota {
     /// Books a message that was stored.
-    pub(super) fn accepted(&mut self, octets: u64) {
-        self.streak = 0;
-        self.largest = self.largest.max(Some(octets));
+    pub(super) fn accepted(&self, octets: u64) {
+        self.change(|quota| {
+            quota.streak = 0;
+            quota.largest = quota.largest.max(Some(octets));
+        });
     }
 
     /// Books a refusal. One of a message larger than all that were accepted may be for its size.
-    pub(super) fn refused(&mut self, refusal: &Refusal, octets: u64) {
-        if is_for_quota(refusal) && self.largest.is_none_or(|largest| octets <= largest) {
-            self.streak += 1;
-        }
+    pub(super) fn refused(&self, refusal: &Refusal, octets: u64) {
+        self.change(|quota| {
+            if is_for_quota(refusal) && quota.largest.is_none_or(|largest| octets <= largest) {
+                quota.streak += 1;
+            }
+        });
     }
 
     /// Tells whether nothing more is to be sent.
-    pub(super) const fn is_full(self) -> bool {
-        self.streak >= STREAK
+    pub(super) fn is_full(&self) -> bool {
+        self.change(|quota| quota.streak >= STREAK)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Streak) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -52,7 +66,7 @@ mod tests {
     #[test]
     fn three_refusals_in_a_row_of_messages_that_would_fit_are_enough() {
         let over = refusal(Some(ResponseCode::OverQuota), "full", false);
-        let mut quota = Quota::default();
+        let quota = Quota::default();
         quota.accepted(100);
         quota.refused(&over, 1_000);
         quota.refused(&over, 1_000);

@@ -29,6 +29,16 @@ impl Run<'_> {
         let destination = self.destination()?;
         let rows =
             look(destination, &wire, &uids, HeaderFields::Full).map_err(at(Side::Destination))?;
+        self.judge_first(group, &rows)
+    }
+
+    /// Holds the first messages that were stored against what is there, and records whether the folder
+    /// keeps what tells messages apart.
+    pub(super) fn judge_first(
+        &mut self,
+        group: &mut Group,
+        rows: &[Candidate],
+    ) -> Result<bool, Trouble> {
         let first = std::mem::take(&mut group.first);
         group.proved = true;
         // The server told no UIDs, and although as much is there as was sent, nothing of it is like

@@ -1,10 +1,14 @@
 //! A run: the sections of a plan, in order.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::apply::event::{Event, Watch};
+use crate::apply::event::{Event, SharedWatch, Watch};
 use crate::apply::fatal::Fatal;
+use crate::apply::outlet::Company;
 use crate::apply::quota::Quota;
 use crate::apply::settings::Settings;
 use crate::apply::tally::Applied;
@@ -12,7 +16,7 @@ use crate::apply::work::Work;
 use crate::mail::{FolderName, Side, WireName};
 use crate::plan::Reason;
 use crate::session::{Clock, Held, NoSession, Patience, Stop};
-use crate::state::{Item, RunId, State};
+use crate::state::{Item, RunId, SharedState, State};
 use crate::store::{Connect, Destination, Source};
 
 /// Both ends of a migration, not yet connected.
@@ -71,24 +75,77 @@ pub struct Surroundings<'a> {
     pub only: Only,
 }
 
-/// One run over one account pair.
-pub(super) struct Run<'a> {
-    pub work: Work,
+/// What all lanes of a run share.
+#[derive(Clone, Copy)]
+pub(super) struct Common<'r, 's> {
+    pub work: &'r Work,
+    pub state: &'r SharedState<'s>,
+    pub watch: &'r SharedWatch<'s>,
+    pub quota: &'r Quota,
+    pub tallies: &'r Tallies,
+    pub settings: Settings,
+    pub clock: &'r dyn Clock,
+    pub stop: &'r Stop,
+    pub only: Only,
+    pub id: RunId,
+}
+
+/// What lanes tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Tallies {
+    /// Items of all lanes.
+    pub items: AtomicU64,
+    /// A lane has ended with a fault that ends the run.
+    pub ended: AtomicBool,
+}
+
+/// One lane of a run over one account pair: a session on each side, used by one thread.
+pub(super) struct Run<'r> {
+    pub work: &'r Work,
     pub source: Held<dyn Source>,
     pub destination: Held<dyn Destination>,
-    pub state: &'a mut dyn State,
+    pub state: Box<dyn State + 'r>,
     pub settings: Settings,
-    pub clock: &'a dyn Clock,
-    pub stop: &'a Stop,
-    pub watch: &'a mut dyn Watch,
+    pub clock: &'r dyn Clock,
+    pub stop: &'r Stop,
+    pub watch: Box<dyn Watch + 'r>,
     pub only: Only,
     pub id: RunId,
     pub done: Applied,
-    pub quota: Quota,
+    pub quota: &'r Quota,
+    pub tallies: &'r Tallies,
     /// Folders that the destination did not make, and what it said.
     pub refused: BTreeMap<WireName, String>,
     /// Both ends are the plan's: from here on items are this run's.
     pub met: bool,
+}
+
+impl<'r> Common<'r, '_> {
+    /// A lane over these sessions.
+    pub(super) fn lane(
+        &self,
+        source: Held<dyn Source>,
+        destination: Held<dyn Destination>,
+    ) -> Run<'r> {
+        let Self { work, settings, clock, stop, only, id, quota, tallies, .. } = *self;
+        Run {
+            work,
+            source,
+            destination,
+            state: Box::new(self.state),
+            settings,
+            clock,
+            stop,
+            watch: Box::new(self.watch),
+            only,
+            id,
+            done: Applied::default(),
+            quota,
+            tallies,
+            refused: BTreeMap::new(),
+            met: false,
+        }
+    }
 }
 
 /// Applies a plan: carries out what is in it, and nothing else. Whatever happens, what was done is in
@@ -102,30 +159,29 @@ pub fn apply(work: Work, ends: Ends, surroundings: Surroundings<'_>) -> Applied 
             return Applied { fatal: Some(Fatal::State(fault)), ..Applied::default() };
         }
     };
-    let mut run = Run {
-        work,
-        source: Held::new(ends.source),
-        destination: Held::new(ends.destination),
-        state,
+    let (state, watch) = (SharedState::new(state), SharedWatch::new(watch));
+    let (quota, tallies) = (Quota::default(), Tallies::default());
+    let common = Common {
+        work: &work,
+        state: &state,
+        watch: &watch,
+        quota: &quota,
+        tallies: &tallies,
         settings,
         clock,
         stop,
-        watch,
         only,
         id,
-        done: Applied::default(),
-        quota: Quota::default(),
-        refused: BTreeMap::new(),
-        met: false,
     };
-    if let Err(fatal) = run.carry_out() {
+    let mut run = common.lane(Held::new(ends.source), Held::new(ends.destination));
+    if let Err(fatal) = run.carry_out(&common) {
         run.done.fatal = Some(fatal);
     }
     run.finish()
 }
 
-impl<'a> Run<'a> {
-    fn carry_out(&mut self) -> Result<(), Fatal> {
+impl<'r> Run<'r> {
+    fn carry_out(&mut self, common: &Common<'r, '_>) -> Result<(), Fatal> {
         let listing = self.meet()?;
         self.met = true;
         if let Some(header) = &self.work.header {
@@ -133,10 +189,12 @@ impl<'a> Run<'a> {
             self.watch.event(&Event::Started { plan: &header.plan, totals: &totals });
         }
         self.take_over_the_plans_own();
+        let items = u64::try_from(self.done.items.len()).unwrap_or(u64::MAX);
+        self.tallies.items.fetch_add(items, Ordering::Relaxed);
         let spellings =
             if self.only.folders() { self.create_folders(listing)? } else { listing.into() };
         if self.only.copies() {
-            self.copy_all(&spellings)?;
+            self.copy_all(common, &spellings)?;
         }
         if self.only.flags() {
             self.change_flags()?;
@@ -152,7 +210,7 @@ impl<'a> Run<'a> {
         for (&reason, &messages) in &self.work.skipped {
             self.done.leave_out(reason, messages);
         }
-        for blocked in std::mem::take(&mut self.work.blocked) {
+        for blocked in &self.work.blocked {
             let Some(pair) = self.work.pair(blocked.pair) else { continue };
             let item = Item {
                 folder: pair.source.name.clone(),
@@ -189,7 +247,7 @@ impl<'a> Run<'a> {
     }
 
     /// What making sessions needs.
-    pub(super) fn patience(&self) -> Patience<'a> {
+    pub(super) fn patience(&self) -> Patience<'r> {
         let reconnect_for = self.settings.reconnect_for;
         Patience { clock: self.clock, stop: self.stop, reconnect_for }
     }
@@ -197,36 +255,51 @@ impl<'a> Run<'a> {
     /// The source's session, made if need be.
     pub(super) fn source(&mut self) -> Result<&mut (dyn Source + 'static), Fatal> {
         let patience = self.patience();
-        Ok(self.source.get(&patience, &mut telling(self.watch))?)
+        Ok(self.source.get(&patience, &mut telling(&mut *self.watch))?)
     }
 
     /// The destination's session, made if need be.
     pub(super) fn destination(&mut self) -> Result<&mut (dyn Destination + 'static), Fatal> {
         let patience = self.patience();
-        Ok(self.destination.get(&patience, &mut telling(self.watch))?)
+        Ok(self.destination.get(&patience, &mut telling(&mut *self.watch))?)
+    }
+
+    /// Both sessions at once.
+    pub(super) fn both(
+        &mut self,
+    ) -> Result<(&mut (dyn Source + 'static), &mut (dyn Destination + 'static)), Fatal> {
+        self.parts().map(|(source, destination, _)| (source, destination))
     }
 
     /// Both sessions at once, with everything else that a pass needs.
-    pub(super) fn both(&mut self) -> Result<Both<'_>, Fatal> {
+    pub(super) fn parts(&mut self) -> Result<Parts<'_>, Fatal> {
         let patience = self.patience();
-        let source = self.source.get(&patience, &mut telling(self.watch))?;
-        let destination = self.destination.get(&patience, &mut telling(self.watch))?;
-        Ok(Both {
-            source,
-            destination,
-            state: self.state,
-            watch: self.watch,
+        let source = self.source.get(&patience, &mut telling(&mut *self.watch))?;
+        let destination = self.destination.get(&patience, &mut telling(&mut *self.watch))?;
+        let with = Company {
+            state: &mut *self.state,
+            watch: &mut *self.watch,
             stop: self.stop,
-            quota: &mut self.quota,
-        })
+            quota: self.quota,
+        };
+        Ok((source, destination, with))
+    }
+
+    /// Books an item and tells it.
+    pub(super) fn item(&mut self, item: Item) {
+        self.tallies.items.fetch_add(1, Ordering::Relaxed);
+        self.done.item(item, &mut *self.watch);
+    }
+
+    /// Tells whether nothing more is to be begun: a signal asked for it, or another lane has failed.
+    pub(super) fn is_to_stop(&self) -> bool {
+        self.stop.requested() || self.tallies.ended.load(Ordering::Relaxed)
     }
 
     /// Ends the run where the manifest's limit of items is exceeded.
     pub(super) fn mind_the_items(&self) -> Result<(), Fatal> {
         match self.settings.max_items {
-            Some(limit)
-                if u64::try_from(self.done.items.len()).is_ok_and(|items| items > limit) =>
-            {
+            Some(limit) if self.tallies.items.load(Ordering::Relaxed) > limit => {
                 Err(Fatal::TooManyItems(limit))
             }
             _ => Ok(()),
@@ -234,15 +307,9 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Both sessions, state and who is told, borrowed together.
-pub(super) struct Both<'r> {
-    pub source: &'r mut (dyn Source + 'static),
-    pub destination: &'r mut (dyn Destination + 'static),
-    pub state: &'r mut dyn State,
-    pub watch: &'r mut dyn Watch,
-    pub stop: &'r Stop,
-    pub quota: &'r mut Quota,
-}
+/// Both sessions, and what a pass needs besides.
+pub(super) type Parts<'p> =
+    (&'p mut (dyn Source + 'static), &'p mut (dyn Destination + 'static), Company<'p>);
 
 fn telling(watch: &mut dyn Watch) -> impl FnMut(Side, &str, Duration) {
     |side, why, after| watch.event(&Event::Reconnecting { side, why, after })

@@ -25,17 +25,27 @@ use crate::store::{FolderState, HeaderFields};
 /// when it is done.
 const LOOKS_FOR_UNPLACED: u32 = 2;
 
+/// What a folder that was opened is held against.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Intents without an outcome.
+    open: Vec<OpenIntent>,
+    /// The lowest UID at which something unknown may be; nothing where there can be none.
+    pub watermark: Option<Uid>,
+}
+
 /// Links by source folder and source UID.
 type Linked = BTreeMap<(FolderId, Uid), Link>;
 
 impl Run<'_> {
-    /// Looks where something may have arrived, and settles every open intent that can be.
-    pub(super) fn settle(
+    /// Holds what a folder is now against what is known of it: whether anything may be there of which we
+    /// do not know. Asks state only.
+    pub(super) fn survey(
         &mut self,
         group: &mut Group,
         opened: &FolderState,
-    ) -> Result<(), Trouble> {
-        let Some(place) = group.place.clone() else { return Ok(()) };
+    ) -> Result<Survey, Trouble> {
+        let Some(place) = group.place.clone() else { return Ok(Survey::default()) };
         let open = self.state.open_intents(place.folder)?;
         let stored = self.state.highest_stored(place.folder)?;
         let known = group.planned_from().max(stored.map_or(Uid::MIN, Uid::next));
@@ -50,9 +60,19 @@ impl Run<'_> {
             place.told_uid_next = opened.uid_next;
             place.from = place.from.max(watermark);
         }
-        if !group.must_look && open.is_empty() && (!moved || nothing_to_copy) {
+        let quiet = !group.must_look && open.is_empty() && (!moved || nothing_to_copy);
+        Ok(Survey { open, watermark: Some(watermark).filter(|_| !quiet) })
+    }
+
+    /// Looks where something may have arrived, and settles every open intent that can be.
+    pub(super) fn settle(
+        &mut self,
+        group: &mut Group,
+        opened: &FolderState,
+    ) -> Result<(), Trouble> {
+        let Survey { open, watermark: Some(watermark) } = self.survey(group, opened)? else {
             return Ok(());
-        }
+        };
         let wire = group.wire.clone();
         let window = UidSet::range(watermark, Uid::MAX);
         let destination = self.destination()?;
@@ -273,8 +293,8 @@ impl Run<'_> {
         }
         let sources: Vec<_> =
             group.pairs.iter().map(|todo| todo.pair.source.wire.clone()).collect();
-        let both = self.both()?;
-        pair_up(both.source, both.destination, &sources, &group.wire, &wanted, found)
+        let (source, destination) = self.both()?;
+        pair_up(source, destination, &sources, &group.wire, &wanted, found)
     }
 
     /// Reads the headers of source messages that are looked for, and keeps those that may be among

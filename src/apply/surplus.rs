@@ -61,7 +61,7 @@ impl Run<'_> {
             let said =
                 format!("the destination has it twice; the surplus copy is UID {}", candidate.uid);
             let item = message_item(group, want.pair, want.uid, Reason::LateDuplicate, Some(said));
-            self.done.item(item, self.watch);
+            self.item(item);
         }
         Ok(())
     }

@@ -122,6 +122,14 @@ impl UidSet {
         self.ranges.iter().flat_map(|&(first, last)| first..=last).filter_map(Uid::new)
     }
 
+    /// The UIDs from this one on, in ascending order.
+    pub fn iter_from(&self, from: Uid) -> impl Iterator<Item = Uid> + '_ {
+        let from = from.get();
+        let at = self.ranges.partition_point(|&(_, last)| last < from);
+        let ranges = self.ranges[at..].iter();
+        ranges.flat_map(move |&(first, last)| first.max(from)..=last).filter_map(Uid::new)
+    }
+
     /// The ranges, ascending, both ends included.
     pub fn ranges(&self) -> impl Iterator<Item = (Uid, Uid)> + '_ {
         self.ranges.iter().filter_map(|&(first, last)| Some((Uid::new(first)?, Uid::new(last)?)))

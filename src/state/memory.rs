@@ -180,6 +180,7 @@ impl Tables {
         }
         if let Some(folder) = self.folder_mut(destination) {
             folder.highest_stored = folder.highest_stored.max(copy.highest());
+            folder.uid_next = folder.uid_next.max(copy.highest().map(Uid::next));
         }
     }
 
@@ -484,7 +485,6 @@ mod tests {
             source,
             destination_folder: FolderId(2),
             uid_next: Uid::MIN,
-            octets: 1,
         };
         state.intend(&[intent(Uid::MIN)]).unwrap();
         let earlier = state.checkpoint();

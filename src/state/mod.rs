@@ -26,6 +26,7 @@ mod place;
 mod port;
 mod rows;
 mod schema;
+mod shared;
 mod sqlite;
 #[cfg(test)]
 mod suite;
@@ -37,5 +38,6 @@ pub use port::{
     FolderId, FolderKey, Intent, IntentId, Item, Link, OpenIntent, Outcome, Owned, RunId, State,
     StateError, StoredCopy,
 };
+pub use shared::SharedState;
 pub use sqlite::SqliteState;
 pub use witness::{Verdict, same_account};

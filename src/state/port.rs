@@ -93,8 +93,6 @@ pub struct Intent {
     /// UIDNEXT of the destination folder just before sending. After a crash the message can only be
     /// at this UID or above, so that an older twin of it is not mistaken for it.
     pub uid_next: Uid,
-    /// Octets of the message.
-    pub octets: u64,
 }
 
 /// An intent without an outcome, as it is found again.
@@ -406,6 +404,26 @@ pub trait State: Send {
     /// As [`begin_run`](Self::begin_run); also where an intent is not open (any more), and then
     /// nothing of this call is recorded.
     fn settle(&mut self, outcomes: &[(IntentId, Outcome)]) -> Result<(), StateError>;
+
+    /// Records outcomes and then intents, as [`settle`](Self::settle) and [`intend`](Self::intend) do;
+    /// where it can, in one commit, so that the disk is waited for once.
+    ///
+    /// # Errors
+    ///
+    /// As [`intend`](Self::intend).
+    fn journal(
+        &mut self,
+        outcomes: &[(IntentId, Outcome)],
+        intents: &[Intent],
+    ) -> Result<Vec<IntentId>, StateError> {
+        if !outcomes.is_empty() {
+            self.settle(outcomes)?;
+        }
+        if intents.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.intend(intents)
+    }
 
     /// Intents without an outcome for a destination folder, ascending by source UID. Those of
     /// another UIDVALIDITY of the same name are not among them.

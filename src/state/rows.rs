@@ -138,27 +138,28 @@ pub(crate) fn intend(transaction: &Transaction<'_>, intent: &Intent) -> rusqlite
         ])?;
     }
     let sql = "INSERT INTO intents (source_folder, source_uid, destination_folder, uid_next,
-            octets, times, may_arrive) VALUES (?1, ?2, ?3, ?4, ?5, ?6, true)";
+            times, may_arrive) VALUES (?1, ?2, ?3, ?4, ?5, true)";
     transaction.prepare_cached(sql)?.execute(params![
         intent.source_folder,
         intent.source,
         intent.destination_folder,
         uid_next,
-        Number(intent.octets),
         times,
     ])?;
     Ok(IntentId(transaction.last_insert_rowid()))
 }
 
-/// Records one outcome; false where the intent is not open.
+/// Records one outcome, all but how high the folder has come ([`raise_stored`]); returns its
+/// destination folder, or nothing where the intent is not open.
 pub(crate) fn settle(
     transaction: &Transaction<'_>,
     id: IntentId,
     outcome: &Outcome,
-) -> Result<bool, Fault> {
+) -> Result<Option<FolderId>, Fault> {
     if let Outcome::Unknown { may_arrive } = outcome {
-        let sql = "UPDATE intents SET may_arrive = ?2 WHERE id = ?1";
-        return Ok(transaction.prepare_cached(sql)?.execute(params![id, may_arrive])? == 1);
+        let sql = "UPDATE intents SET may_arrive = ?2 WHERE id = ?1 RETURNING destination_folder";
+        let mut statement = transaction.prepare_cached(sql)?;
+        return Ok(statement.query_row(params![id, may_arrive], |row| row.get(0)).optional()?);
     }
     let sql = "DELETE FROM intents WHERE id = ?1 RETURNING source_folder, destination_folder";
     let pair = transaction
@@ -166,12 +167,24 @@ pub(crate) fn settle(
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((source, destination)) = pair else {
-        return Ok(false);
+        return Ok(None);
     };
     if let Outcome::Stored(copy) = outcome {
         store(transaction, (source, destination), copy)?;
     }
-    Ok(true)
+    Ok(Some(destination))
+}
+
+/// Records the highest UID that we stored in a folder: its UIDNEXT is above it.
+pub(crate) fn raise_stored(
+    transaction: &Transaction<'_>,
+    destination: FolderId,
+    highest: Uid,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE folders SET highest_stored = max(coalesce(highest_stored, 0), ?2),
+            uid_next = max(coalesce(uid_next, 0), ?3) WHERE id = ?1";
+    transaction.prepare_cached(sql)?.execute(params![destination, highest, highest.next()])?;
+    Ok(())
 }
 
 fn store(
@@ -193,11 +206,6 @@ fn store(
             owned.date,
             owned.flags,
         ])?;
-    }
-    if let Some(highest) = copy.highest() {
-        let sql = "UPDATE folders SET highest_stored = max(coalesce(highest_stored, 0), ?2)
-            WHERE id = ?1";
-        transaction.prepare_cached(sql)?.execute(params![destination, highest])?;
     }
     Ok(())
 }

@@ -106,7 +106,6 @@ CREATE TABLE intents (
     source_uid INTEGER NOT NULL,
     destination_folder INTEGER NOT NULL,
     uid_next INTEGER NOT NULL,
-    octets INTEGER NOT NULL,
     times INTEGER NOT NULL,
     may_arrive INTEGER NOT NULL,
     UNIQUE (destination_folder, source_folder, source_uid)

@@ -1,5 +1,6 @@
 //! State in a database file.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::OptionalExtension as _;
@@ -310,37 +311,51 @@ impl State for SqliteState {
     }
 
     fn intend(&mut self, intents: &[Intent]) -> Result<Vec<IntentId>, StateError> {
-        self.database.write(|transaction| {
-            intents.iter().map(|intent| Ok(rows::intend(transaction, intent)?)).collect()
-        })
+        self.journal(&[], intents)
     }
 
     fn settle(&mut self, outcomes: &[(IntentId, Outcome)]) -> Result<(), StateError> {
+        self.journal(outcomes, &[]).map(drop)
+    }
+
+    fn journal(
+        &mut self,
+        outcomes: &[(IntentId, Outcome)],
+        intents: &[Intent],
+    ) -> Result<Vec<IntentId>, StateError> {
         self.database.write(|transaction| {
+            let mut highest: BTreeMap<FolderId, Uid> = BTreeMap::new();
             for (id, outcome) in outcomes {
-                if !rows::settle(transaction, *id, outcome)? {
+                let Some(folder) = rows::settle(transaction, *id, outcome)? else {
                     return Err(port::not_open(*id).into());
+                };
+                if let Outcome::Stored(copy) = outcome
+                    && let Some(uid) = copy.highest()
+                {
+                    let known = highest.entry(folder).or_insert(uid);
+                    *known = uid.max(*known);
                 }
             }
-            Ok(())
+            for (folder, highest) in highest {
+                rows::raise_stored(transaction, folder, highest)?;
+            }
+            intents.iter().map(|intent| Ok(rows::intend(transaction, intent)?)).collect()
         })
     }
 
     fn open_intents(&mut self, destination: FolderId) -> Result<Vec<OpenIntent>, StateError> {
         self.database.read(|connection| {
-            let sql = "SELECT id, source_folder, source_uid, uid_next, octets, times, may_arrive
+            let sql = "SELECT id, source_folder, source_uid, uid_next, times, may_arrive
                 FROM intents WHERE destination_folder = ?1 ORDER BY source_uid, source_folder";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([destination], |row| {
-                let Number(octets) = row.get(4)?;
                 let intent = Intent {
                     source_folder: row.get(1)?,
                     source: row.get(2)?,
                     destination_folder: destination,
                     uid_next: row.get(3)?,
-                    octets,
                 };
-                let (id, times, may_arrive) = (row.get(0)?, row.get(5)?, row.get(6)?);
+                let (id, times, may_arrive) = (row.get(0)?, row.get(4)?, row.get(5)?);
                 Ok(OpenIntent { id, intent, times, may_arrive })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
@@ -437,7 +452,7 @@ mod tests {
 
     fn intent((source_folder, destination_folder): (FolderId, FolderId), source: u32) -> Intent {
         let (source, uid_next) = (uid(source), uid(1));
-        Intent { source_folder, source, destination_folder, uid_next, octets: 1 }
+        Intent { source_folder, source, destination_folder, uid_next }
     }
 
     fn link(number: u32) -> Link {

@@ -155,13 +155,7 @@ fn link(source: u32, destination: u32) -> Link {
 }
 
 fn intent((source_folder, destination_folder): (FolderId, FolderId), source: u32) -> Intent {
-    Intent {
-        source_folder,
-        source: uid(source),
-        destination_folder,
-        uid_next: uid(40),
-        octets: 1000,
-    }
+    Intent { source_folder, source: uid(source), destination_folder, uid_next: uid(40) }
 }
 
 fn stored(source: u32, destination: u32) -> StoredCopy {

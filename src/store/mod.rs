@@ -158,16 +158,45 @@ pub trait Source: Look {
             if !enter(self, number, visit, sink)? {
                 continue;
             }
-            let fetched = self.fetch(visit.folder, visit.uids, sink);
-            let is_stopped = fetched.as_ref().is_ok_and(|outcome| {
-                outcome.missing.iter().any(|missing| missing.why == MissingWhy::NotAsked)
-            });
+            let mut noting = Noting { sink: &mut *sink, stopped: false };
+            let fetched = self.fetch(visit.folder, visit.uids, &mut noting);
+            let is_stopped = noting.stopped;
             leave(number, fetched, sink)?;
             if is_stopped {
                 break;
             }
         }
         Ok(())
+    }
+}
+
+/// Notes whether a sink asked to stop.
+struct Noting<'a> {
+    sink: &'a mut dyn VisitSink,
+    stopped: bool,
+}
+
+impl Noting<'_> {
+    fn note(&mut self, flow: Flow) -> Flow {
+        self.stopped |= flow == Flow::Stop;
+        flow
+    }
+}
+
+impl FetchSink for Noting<'_> {
+    fn begin(&mut self, uid: Uid, head: &RowHead) -> Flow {
+        let flow = self.sink.begin(uid, head);
+        self.note(flow)
+    }
+
+    fn piece(&mut self, octets: &[u8]) -> Flow {
+        let flow = self.sink.piece(octets);
+        self.note(flow)
+    }
+
+    fn end(&mut self, uid: Uid) -> Flow {
+        let flow = self.sink.end(uid);
+        self.note(flow)
     }
 }
 

@@ -1,0 +1,295 @@
+//! A wave: many folders at one go, as long as nothing is odd about them.
+//!
+//! Each round trip of a folder by itself (open it, put the first messages there, read them back, send
+//! the rest) is paid once for all folders of a wave. A wave settles nothing: whatever is not as it was
+//! planned, and whatever goes wrong, is left to [`copy_group`](Run::copy_group), folder by folder.
+
+use crate::apply::book::Booked;
+use crate::apply::copy::{FIRST_BATCH, Trouble, at, first_of, leg};
+use crate::apply::feeder;
+use crate::apply::group::Group;
+use crate::apply::look::Candidate;
+use crate::apply::pass::{Ended, Leg, Pass, Reading};
+use crate::apply::run::Run;
+use crate::mail::{InternalDate, Side, Uid, UidSet, WireName};
+use crate::store::{
+    FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, RowHead, StoreError, Visit,
+    VisitSink,
+};
+
+/// Which messages of a folder go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// The first few, which are read back.
+    First,
+    /// All.
+    All,
+}
+
+impl Run<'_> {
+    /// Copies into these folders what can be copied without a closer look.
+    ///
+    /// # Errors
+    ///
+    /// Of a connection, which was noted, or what ends the run.
+    pub(super) fn wave(&mut self, groups: &mut [Group]) -> Result<(), Trouble> {
+        // Where the server tells no UIDs they are looked up after each pass.
+        if !self.destination()?.abilities().uid_plus || self.quota.is_full() {
+            return Ok(());
+        }
+        let ready = self.open_all(groups)?;
+        let is_new = |&number: &usize| !groups[number].proved;
+        let new: Vec<usize> = ready.iter().copied().filter(is_new).collect();
+        if !new.is_empty() {
+            self.move_all(groups, &new, Part::First)?;
+            self.read_back_all(groups, &new)?;
+        }
+        let goes_on = |&number: &usize| {
+            let group: &Group = &groups[number];
+            group.proved && group.is_calm() && group.has_work()
+        };
+        let rest: Vec<usize> = ready.into_iter().filter(goes_on).collect();
+        if rest.is_empty() || self.is_to_stop() {
+            return Ok(());
+        }
+        self.move_all(groups, &rest, Part::All)
+    }
+
+    /// Opens the folders, and returns the numbers of those that are as they should be.
+    fn open_all(&mut self, groups: &mut [Group]) -> Result<Vec<usize>, Trouble> {
+        let numbers = (0..groups.len()).filter(|&number| {
+            let group: &Group = &groups[number];
+            group.has_work() && group.is_calm() && group.first.is_empty()
+        });
+        let (empty, others): (Vec<usize>, Vec<usize>) = numbers.partition(|&number| {
+            groups[number].place.is_none() && groups[number].planned_messages() == 0
+        });
+        let wires = |numbers: &[usize]| -> Vec<WireName> {
+            numbers.iter().map(|&number| groups[number].wire.clone()).collect()
+        };
+        let (empty_wires, other_wires) = (wires(&empty), wires(&others));
+        let destination = self.destination()?;
+        let mut opened = Vec::new();
+        if !empty.is_empty() {
+            let states = destination.prepare_all(&empty_wires).map_err(at(Side::Destination))?;
+            opened.extend(empty.into_iter().zip(states));
+        }
+        if !others.is_empty() {
+            let nothing = UidSet::new();
+            let visits: Vec<Visit<'_>> =
+                other_wires.iter().map(|folder| Visit { folder, uids: &nothing }).collect();
+            let mut states = States::default();
+            destination
+                .scan_visits(&visits, Items::default(), &mut states)
+                .map_err(at(Side::Destination))?;
+            let states = states.0.into_iter().map(|(visit, state)| (others[visit], state));
+            opened.extend(states);
+        }
+        opened.sort_by_key(|(number, _)| *number);
+        let mut ready = Vec::new();
+        for (number, state) in opened {
+            // What cannot be opened is opened again with care.
+            if let Ok(state) = state
+                && self.is_as_it_should_be(&mut groups[number], &state)?
+            {
+                ready.push(number);
+            }
+        }
+        Ok(ready)
+    }
+
+    /// Tells whether a folder is the one that was planned, and holds nothing that is not known.
+    fn is_as_it_should_be(
+        &mut self,
+        group: &mut Group,
+        opened: &FolderState,
+    ) -> Result<bool, Trouble> {
+        Ok(group.is_same(opened)
+            && self.place(group, opened)?
+            && self.knows_identity_is_kept(group)?
+            && self.survey(group, opened)?.watermark.is_none()
+            && group.is_calm())
+    }
+
+    /// Moves messages of these folders in one pass.
+    fn move_all(
+        &mut self,
+        groups: &mut [Group],
+        numbers: &[usize],
+        part: Part,
+    ) -> Result<(), Trouble> {
+        for &number in numbers {
+            let group = &mut groups[number];
+            (0..group.pairs.len()).for_each(|index| self.announce(group, index));
+        }
+        let work = self.work;
+        let (now, memory, run) = (self.clock.now(), self.settings.memory, self.id);
+        let (mut legs, mut targets, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for &number in numbers {
+            let group = &groups[number];
+            let (Some(target), Some(place)) = (group.target(), &group.place) else { continue };
+            let sets = group.all_sets();
+            for (index, uids, recipe) in sets {
+                let Some(recipe) = work.recipe(recipe) else { continue };
+                let leg = leg(&group.pairs[index], place, recipe);
+                let target = targets.len();
+                legs.push(match part {
+                    Part::First => {
+                        let keep = usize::try_from(FIRST_BATCH).unwrap_or(10);
+                        Leg { uids: first_of(&uids, FIRST_BATCH), target, keep, ..leg }
+                    }
+                    Part::All => Leg { uids, target, ..leg },
+                });
+                places.push((number, index));
+                if part == Part::First {
+                    break;
+                }
+            }
+            targets.push(target);
+        }
+        let (source, destination, with) = self.parts()?;
+        let pass = Pass { legs: &legs, targets, reading: Reading::Touring, run, memory, now };
+        let ended = pass.run(source, destination, with)?;
+        let target_of: Vec<usize> = legs.iter().map(|leg| leg.target).collect();
+        self.book_all(groups, &places, &target_of, ended)
+    }
+
+    /// Books a pass over many folders. What was not read is still to be done.
+    fn book_all(
+        &mut self,
+        groups: &mut [Group],
+        places: &[(usize, usize)],
+        target_of: &[usize],
+        ended: Ended,
+    ) -> Result<(), Trouble> {
+        let Ended { legs, placings, fetched, appended, .. } = ended;
+        for ((leg, &(number, index)), &target) in legs.into_iter().zip(places).zip(target_of) {
+            let group = &mut groups[number];
+            let is_cut = fetched.is_err();
+            let Booked { moved, .. } = self.book_leg(group, index, leg, &placings[target], is_cut);
+            group.stuck = if moved { 0 } else { group.stuck };
+        }
+        appended.map_err(at(Side::Destination))?;
+        fetched.map_err(at(Side::Source))?;
+        Ok(())
+    }
+
+    /// Reads the first messages of these folders back.
+    fn read_back_all(&mut self, groups: &mut [Group], numbers: &[usize]) -> Result<(), Trouble> {
+        let calm: Vec<usize> = numbers
+            .iter()
+            .copied()
+            .filter(|&number| groups[number].is_calm() && !groups[number].first.is_empty())
+            .collect();
+        if calm.is_empty() {
+            return Ok(());
+        }
+        let asked: Vec<(WireName, UidSet)> = calm
+            .iter()
+            .map(|&number| {
+                let group = &groups[number];
+                let uids = group.first.iter().filter_map(|stored| stored.at).collect();
+                (group.wire.clone(), uids)
+            })
+            .collect();
+        let visits: Vec<Visit<'_>> =
+            asked.iter().map(|(folder, uids)| Visit { folder, uids }).collect();
+        let items = Items { facts: true, mod_seq: false, header: HeaderFields::Full };
+        let mut rows = Rows::new(visits.len());
+        self.destination()?
+            .scan_visits(&visits, items, &mut rows)
+            .map_err(at(Side::Destination))?;
+        for (&number, (state, rows)) in calm.iter().zip(rows.visits) {
+            let group = &mut groups[number];
+            let Some(state) = state.filter(|state| group.is_same(state)) else { continue };
+            if rows.len() < group.first.len() {
+                // It was looked at too quickly, or somebody took them away.
+                continue;
+            }
+            if let Some(place) = &mut group.place {
+                place.told_uid_next = state.uid_next;
+            }
+            if !self.judge_first(group, &rows)? {
+                self.identity_is_not_kept(group);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The states of folders that are only opened.
+#[derive(Default)]
+struct States(Vec<(usize, Result<FolderState, StoreError>)>);
+
+impl FetchSink for States {
+    fn begin(&mut self, _: Uid, _: &RowHead) -> Flow {
+        Flow::Go
+    }
+
+    fn piece(&mut self, _: &[u8]) -> Flow {
+        Flow::Go
+    }
+
+    fn end(&mut self, _: Uid) -> Flow {
+        Flow::Go
+    }
+}
+
+impl VisitSink for States {
+    fn opened(&mut self, visit: usize, state: Result<FolderState, StoreError>) -> bool {
+        self.0.push((visit, state));
+        true
+    }
+
+    fn left(&mut self, _: usize, _: FetchOutcome) {}
+}
+
+/// What was read back of each folder.
+struct Rows {
+    visits: Vec<(Option<FolderState>, Vec<Candidate>)>,
+    visit: usize,
+    head: RowHead,
+    header: Vec<u8>,
+}
+
+impl Rows {
+    fn new(visits: usize) -> Self {
+        let visits = (0..visits).map(|_| (None, Vec::new())).collect();
+        Self { visits, visit: 0, head: RowHead::default(), header: Vec::new() }
+    }
+}
+
+impl FetchSink for Rows {
+    fn begin(&mut self, _: Uid, head: &RowHead) -> Flow {
+        self.head = head.clone();
+        self.header.clear();
+        Flow::Go
+    }
+
+    fn piece(&mut self, octets: &[u8]) -> Flow {
+        self.header.extend_from_slice(octets);
+        Flow::Go
+    }
+
+    fn end(&mut self, uid: Uid) -> Flow {
+        let head = std::mem::take(&mut self.head);
+        self.visits[self.visit].1.push(Candidate {
+            uid,
+            size: head.size,
+            date: head.internal_date.map(InternalDate::instant),
+            flags: head.flags,
+            seen: feeder::seen(&self.header),
+        });
+        Flow::Go
+    }
+}
+
+impl VisitSink for Rows {
+    fn opened(&mut self, visit: usize, state: Result<FolderState, StoreError>) -> bool {
+        self.visit = visit;
+        self.visits[visit].0 = state.ok();
+        self.visits[visit].0.is_some()
+    }
+
+    fn left(&mut self, _: usize, _: FetchOutcome) {}
+}
