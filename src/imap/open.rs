@@ -13,6 +13,7 @@ use crate::imap::session::OpenFolder;
 use crate::imap::session::Reply;
 use crate::imap::session::Session;
 use crate::mail::Flag;
+use crate::mail::MailboxId;
 use crate::mail::ModSeq;
 use crate::mail::PermanentFlags;
 use crate::mail::Uid;
@@ -99,33 +100,43 @@ impl Session {
     fn open_as(&mut self, folder: &WireName, access: Access) -> Result<FolderState, StoreError> {
         // A refused EXAMINE leaves no folder open (RFC 9051 §6.3.2).
         self.set_open(None);
-        let verb = match access {
-            Access::Read => "EXAMINE",
-            Access::Write => "SELECT",
-        };
-        let plain = Command::new(verb).folder(folder);
-        let reply = if self.abilities().condstore {
-            // Dovecot tells HIGHESTMODSEQ only to who has asked for it before (RFC 7162 §3.1.8).
-            match self.run(&plain.clone().words("(CONDSTORE)")) {
-                Err(StoreError::Refused(refusal)) if refusal.bad => self.run(&plain)?,
-                ran => ran?,
+        let reply = match self.run(&self.to_open(folder, access)) {
+            Err(StoreError::Refused(refusal)) if refusal.bad && self.abilities().condstore => {
+                self.run(&access.command(folder))?
             }
-        } else {
-            self.run(&plain)?
+            ran => ran?,
         };
         self.accepted(folder);
         let mut state = read(&reply, access)?;
         if state.mailbox_id.is_none() && self.abilities().object_id {
-            let asked = self.run(&Command::new("STATUS").folder(folder).words("(MAILBOXID)"));
-            state.mailbox_id = match asked {
-                Ok(reply) => reply.data().find_map(|data| match data {
-                    Data::StatusOf { status, .. } => status.mailbox_id,
-                    _ => None,
-                }),
+            state.mailbox_id = match self.run(&to_identify(folder)) {
+                Ok(reply) => mailbox_id(&reply),
                 Err(StoreError::Refused(_)) => None,
                 Err(fault) => return Err(fault),
             };
         }
+        self.enter(folder, access, state.clone())?;
+        Ok(state)
+    }
+
+    /// The command that opens a folder.
+    pub(super) fn to_open(&self, folder: &WireName, access: Access) -> Command {
+        let plain = access.command(folder);
+        // Dovecot tells HIGHESTMODSEQ only to who has asked for it before (RFC 7162 §3.1.8).
+        if self.abilities().condstore { plain.words("(CONDSTORE)") } else { plain }
+    }
+
+    /// Takes a folder that the server has opened for the open one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Replaced`], as [`ensure_open`](Self::ensure_open).
+    pub(super) fn enter(
+        &mut self,
+        folder: &WireName,
+        access: Access,
+        state: FolderState,
+    ) -> Result<(), StoreError> {
         // An empty folder has no identity but a MAILBOXID: see `Destination::prepare`.
         if state.messages > 0 || state.mailbox_id.is_some() {
             let identity = (state.uid_validity, state.mailbox_id.clone());
@@ -134,15 +145,41 @@ impl Session {
                 return Err(StoreError::Replaced);
             }
         }
-        let state_now = state.clone();
         let opened = Opened::new(&state);
         self.set_open(Some(OpenFolder { name: folder.clone(), state, opened, access }));
-        Ok(state_now)
+        Ok(())
     }
 }
 
+impl Access {
+    fn command(self, folder: &WireName) -> Command {
+        let verb = match self {
+            Self::Read => "EXAMINE",
+            Self::Write => "SELECT",
+        };
+        Command::new(verb).folder(folder)
+    }
+}
+
+/// The command that asks for the MAILBOXID of a folder whose opening did not tell it.
+pub(super) fn to_identify(folder: &WireName) -> Command {
+    Command::new("STATUS").folder(folder).words("(MAILBOXID)")
+}
+
+/// What [`to_identify`] was answered.
+pub(super) fn mailbox_id(reply: &Reply) -> Option<MailboxId> {
+    reply.data().find_map(|data| match data {
+        Data::StatusOf { status, .. } => status.mailbox_id,
+        _ => None,
+    })
+}
+
 /// Reads what EXAMINE or SELECT told.
-fn read(reply: &Reply, access: Access) -> Result<FolderState, StoreError> {
+///
+/// # Errors
+///
+/// [`StoreError::Unusable`] where messages cannot be told apart by what it told.
+pub(super) fn read(reply: &Reply, access: Access) -> Result<FolderState, StoreError> {
     let mut messages = None;
     let mut uid_validity = None;
     let mut uid_next = None;

@@ -24,6 +24,7 @@ use crate::mail::Role;
 use crate::mail::Side;
 use crate::mail::UidSet;
 use crate::mail::WireName;
+use crate::store;
 use crate::store::Abilities;
 use crate::store::AppendOutcome;
 use crate::store::AppendQueue;
@@ -33,6 +34,7 @@ use crate::store::FetchOutcome;
 use crate::store::FetchSink;
 use crate::store::FlagChange;
 use crate::store::FlagOutcome;
+use crate::store::Flow;
 use crate::store::FolderState;
 use crate::store::FolderStatus;
 use crate::store::Items;
@@ -42,6 +44,8 @@ use crate::store::Refusal;
 use crate::store::ServerSeen;
 use crate::store::Source;
 use crate::store::StoreError;
+use crate::store::Visit;
+use crate::store::VisitSink;
 
 /// Marks a port that only reads.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +101,30 @@ impl<M: Send> Look for Port<M> {
         self.session.transfer(|wire, opened| fetch::scan(wire, opened, uids, items, sink))
     }
 
+    fn scan_visits(
+        &mut self,
+        visits: &[Visit<'_>],
+        items: Items,
+        sink: &mut dyn VisitSink,
+    ) -> Result<(), StoreError> {
+        let mut from = 0;
+        while let Some(visit) = visits.get(from) {
+            // Whether a folder keeps MODSEQ is known when it is open.
+            let ahead = if items.mod_seq { 0 } else { fetch::count_ahead(&visits[from..]) };
+            if ahead == 0 {
+                store::scan_visit(self, from, visit, items, sink)?;
+                from += 1;
+                continue;
+            }
+            let numbered = (from, &visits[from..from + ahead]);
+            if self.session.scan_ahead(numbered, items, sink)? == Flow::Stop {
+                break;
+            }
+            from += ahead;
+        }
+        Ok(())
+    }
+
     fn search(&mut self, folder: &WireName, keys: &str) -> Result<UidSet, StoreError> {
         self.session.search(folder, keys)
     }
@@ -120,6 +148,29 @@ impl<M: Send> Source for Port<M> {
             self.session.give_up();
         }
         Ok(outcome)
+    }
+
+    fn fetch_visits(
+        &mut self,
+        visits: &[Visit<'_>],
+        sink: &mut dyn VisitSink,
+    ) -> Result<(), StoreError> {
+        let mut from = 0;
+        while let Some(visit) = visits.get(from) {
+            let ahead = fetch::count_ahead(&visits[from..]);
+            let flow = if ahead == 0 {
+                from += 1;
+                store::fetch_visit(self, from - 1, visit, sink)?
+            } else {
+                let numbered = (from, &visits[from..from + ahead]);
+                from += ahead;
+                self.session.fetch_ahead(numbered, sink)?
+            };
+            if flow == Flow::Stop {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -231,7 +282,6 @@ mod tests {
     use crate::imap::scripted;
     use crate::imap::server::TlsMode;
     use crate::mail::Uid;
-    use crate::store::Flow;
     use crate::store::Retry;
     use crate::store::RowHead;
 

@@ -172,6 +172,27 @@ impl Session {
         done.map_err(|fault| self.settle(fault))
     }
 
+    /// Lends the wire to commands that are sent ahead, with the session beside it. They must not run
+    /// a command by [`run`](Self::run) meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, after which a connection that is not good is given up.
+    pub(super) fn ahead<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, &mut Exchange) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let tap = self.tap.clone();
+        let mut exchange = tap.exchange();
+        if exchange.is_dead() {
+            return Err(given_up());
+        }
+        exchange.begin();
+        let done = work(self, &mut exchange);
+        drop(exchange);
+        done.map_err(|fault| self.settle(fault))
+    }
+
     /// Appends what the queue hands out.
     ///
     /// # Errors
@@ -204,6 +225,11 @@ impl Session {
     /// Notes that a command with this name's octets was answered OK.
     pub(super) fn accepted(&mut self, folder: &WireName) {
         self.proof.accept_mailbox(folder);
+    }
+
+    /// A fault without secrets.
+    pub(super) fn clean(&self, fault: StoreError) -> StoreError {
+        self.redactor.clean_fault(fault)
     }
 
     /// Gives the connection up: whatever follows fails at once.
@@ -281,13 +307,17 @@ impl Session {
         }
         exchange.wire_mut().put(b"\r\n")?;
         exchange.wire_mut().flush()?;
-        while let Answer::Continue(_) = exchange.next()? {}
-        end_of(&mut exchange, Some(&tag))?.map_err(StoreError::Refused)
+        answer_to(&mut exchange, &tag)?.map_err(StoreError::Refused)
     }
 
     /// Remembers a folder that was opened.
     pub(super) fn set_open(&mut self, open: Option<OpenFolder>) {
         self.open = open;
+    }
+
+    /// How many messages the open folder holds.
+    pub(super) fn opened_mut(&mut self) -> Option<&mut Opened> {
+        self.open.as_mut().map(|open| &mut open.opened)
     }
 
     /// Tells whether the server knows UNSELECT (RFC 3691).
@@ -347,6 +377,19 @@ impl AppendQueue for CleanQueue<'_> {
 /// The fault of a connection that is not to be used any more.
 pub(super) fn given_up() -> StoreError {
     StoreError::Connection("it was given up before".to_owned())
+}
+
+/// Reads up to the answer of a command with this tag: the next one, or it is no answer to it.
+///
+/// # Errors
+///
+/// Those that end the connection.
+pub(super) fn answer_to(
+    exchange: &mut Exchange,
+    tag: &str,
+) -> Result<Result<Reply, Refusal>, StoreError> {
+    while let Answer::Continue(_) = exchange.next()? {}
+    end_of(exchange, Some(tag))
 }
 
 /// Reads how a command ended that `imap` ran.

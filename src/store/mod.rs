@@ -33,7 +33,7 @@ pub use fetch::{FetchOutcome, FetchSink, Flow, HeaderFields, Items, Missing, Mis
 pub use look::{
     FlagChange, FlagOutcome, FolderState, FolderStatus, ListRow, Listing, Namespace, ServerSeen,
 };
-pub use visit::{Visit, VisitSink};
+pub use visit::{Visit, VisitSink, fetch_visit, scan_visit};
 
 use crate::mail::{FlagSet, Role, Uid, UidSet, WireName};
 
@@ -96,18 +96,9 @@ pub trait Look: Send {
         items: Items,
         sink: &mut dyn VisitSink,
     ) -> Result<(), StoreError> {
-        for (number, visit) in visits.iter().enumerate() {
-            if !enter(self, number, visit, sink)? {
-                continue;
-            }
-            let scanned = if visit.uids.is_empty() {
-                Ok(FetchOutcome { complete: true, ..FetchOutcome::default() })
-            } else {
-                self.scan(visit.folder, visit.uids, items, sink)
-            };
-            leave(number, scanned, sink)?;
-        }
-        Ok(())
+        (0..)
+            .zip(visits)
+            .try_for_each(|(number, visit)| scan_visit(self, number, visit, items, sink))
     }
 
     /// Returns the UIDs that an IMAP SEARCH finds in `folder`; `keys` is the author's own search
@@ -155,81 +146,12 @@ pub trait Source: Look {
         sink: &mut dyn VisitSink,
     ) -> Result<(), StoreError> {
         for (number, visit) in visits.iter().enumerate() {
-            if !enter(self, number, visit, sink)? {
-                continue;
-            }
-            let mut noting = Noting { sink: &mut *sink, stopped: false };
-            let fetched = self.fetch(visit.folder, visit.uids, &mut noting);
-            let is_stopped = noting.stopped;
-            leave(number, fetched, sink)?;
-            if is_stopped {
+            if fetch_visit(self, number, visit, sink)? == Flow::Stop {
                 break;
             }
         }
         Ok(())
     }
-}
-
-/// Notes whether a sink asked to stop.
-struct Noting<'a> {
-    sink: &'a mut dyn VisitSink,
-    stopped: bool,
-}
-
-impl Noting<'_> {
-    fn note(&mut self, flow: Flow) -> Flow {
-        self.stopped |= flow == Flow::Stop;
-        flow
-    }
-}
-
-impl FetchSink for Noting<'_> {
-    fn begin(&mut self, uid: Uid, head: &RowHead) -> Flow {
-        let flow = self.sink.begin(uid, head);
-        self.note(flow)
-    }
-
-    fn piece(&mut self, octets: &[u8]) -> Flow {
-        let flow = self.sink.piece(octets);
-        self.note(flow)
-    }
-
-    fn end(&mut self, uid: Uid) -> Flow {
-        let flow = self.sink.end(uid);
-        self.note(flow)
-    }
-}
-
-/// Opens the folder of a visit; tells whether its rows are wanted.
-fn enter(
-    look: &mut (impl Look + ?Sized),
-    number: usize,
-    visit: &Visit<'_>,
-    sink: &mut dyn VisitSink,
-) -> Result<bool, StoreError> {
-    match look.open(visit.folder) {
-        Err(fault) if !fault.connection_is_good() => Err(fault),
-        Err(fault) => {
-            sink.opened(number, Err(fault));
-            Ok(false)
-        }
-        Ok(state) => Ok(sink.opened(number, Ok(state))),
-    }
-}
-
-/// Tells the sink how a visit ended.
-fn leave(
-    number: usize,
-    ended: Result<FetchOutcome, StoreError>,
-    sink: &mut dyn VisitSink,
-) -> Result<(), StoreError> {
-    match ended {
-        Err(fault) if !fault.connection_is_good() => return Err(fault),
-        // What was refused did not come: that is told by what came.
-        Err(_) => sink.left(number, FetchOutcome::default()),
-        Ok(outcome) => sink.left(number, outcome),
-    }
-    Ok(())
 }
 
 /// Adds mail, folders and subscriptions, and changes flags. Reading back comes with it.

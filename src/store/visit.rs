@@ -1,9 +1,10 @@
 //! Going through many folders at one go, so that their round trips are paid together.
 
-use crate::mail::{UidSet, WireName};
+use crate::mail::{Uid, UidSet, WireName};
 use crate::store::error::StoreError;
-use crate::store::fetch::{FetchOutcome, FetchSink};
+use crate::store::fetch::{FetchOutcome, FetchSink, Flow, Items, RowHead};
 use crate::store::look::FolderState;
+use crate::store::{Look, Source};
 
 /// One folder of a tour, and which of its messages are asked for; none, if it is only to be opened.
 #[derive(Clone, Copy, Debug)]
@@ -27,4 +28,112 @@ pub trait VisitSink: FetchSink {
 
     /// The visit is over. Not called after a folder that could not be opened.
     fn left(&mut self, visit: usize, outcome: FetchOutcome);
+}
+
+/// Notes whether a sink asked to stop.
+struct Noting<'a> {
+    sink: &'a mut dyn VisitSink,
+    stopped: bool,
+}
+
+impl Noting<'_> {
+    fn note(&mut self, flow: Flow) -> Flow {
+        self.stopped |= flow == Flow::Stop;
+        flow
+    }
+}
+
+impl FetchSink for Noting<'_> {
+    fn begin(&mut self, uid: Uid, head: &RowHead) -> Flow {
+        let flow = self.sink.begin(uid, head);
+        self.note(flow)
+    }
+
+    fn piece(&mut self, octets: &[u8]) -> Flow {
+        let flow = self.sink.piece(octets);
+        self.note(flow)
+    }
+
+    fn end(&mut self, uid: Uid) -> Flow {
+        let flow = self.sink.end(uid);
+        self.note(flow)
+    }
+}
+
+/// Opens and scans the folder of one visit by itself, as [`Look::scan_visits`] does where nothing is
+/// gained by asking for many together.
+///
+/// # Errors
+///
+/// As [`Look::scan_visits`].
+pub fn scan_visit(
+    look: &mut (impl Look + ?Sized),
+    number: usize,
+    visit: &Visit<'_>,
+    items: Items,
+    sink: &mut dyn VisitSink,
+) -> Result<(), StoreError> {
+    if !enter(look, number, visit, sink)? {
+        return Ok(());
+    }
+    let scanned = if visit.uids.is_empty() {
+        Ok(FetchOutcome { complete: true, ..FetchOutcome::default() })
+    } else {
+        look.scan(visit.folder, visit.uids, items, sink)
+    };
+    leave(number, scanned, sink)
+}
+
+/// Opens the folder of one visit and reads its messages by itself, as [`Source::fetch_visits`] does where
+/// nothing is gained by asking for many together. Tells whether the sink asked to stop.
+///
+/// # Errors
+///
+/// As [`Look::scan_visits`].
+pub fn fetch_visit(
+    source: &mut (impl Source + ?Sized),
+    number: usize,
+    visit: &Visit<'_>,
+    sink: &mut dyn VisitSink,
+) -> Result<Flow, StoreError> {
+    if !enter(source, number, visit, sink)? {
+        return Ok(Flow::Go);
+    }
+    let mut noting = Noting { sink: &mut *sink, stopped: false };
+    let fetched = source.fetch(visit.folder, visit.uids, &mut noting);
+    let flow = if noting.stopped { Flow::Stop } else { Flow::Go };
+    leave(number, fetched, sink)?;
+    Ok(flow)
+}
+
+/// Opens the folder of a visit; tells whether its rows are wanted.
+fn enter(
+    look: &mut (impl Look + ?Sized),
+    number: usize,
+    visit: &Visit<'_>,
+    sink: &mut dyn VisitSink,
+) -> Result<bool, StoreError> {
+    match look.open(visit.folder) {
+        Err(fault) if !fault.connection_is_good() => Err(fault),
+        Err(fault) => {
+            sink.opened(number, Err(fault));
+            Ok(false)
+        }
+        Ok(state) => Ok(sink.opened(number, Ok(state))),
+    }
+}
+
+/// Tells the sink how a visit ended.
+fn leave(
+    number: usize,
+    ended: Result<FetchOutcome, StoreError>,
+    sink: &mut dyn VisitSink,
+) -> Result<(), StoreError> {
+    match ended {
+        Err(fault) if !fault.connection_is_good() => return Err(fault),
+        // What was refused did not come: that is told by what came.
+        Err(_) => sink.left(number, FetchOutcome::default()),
+        Ok(outcome) => sink.left(number, outcome),
+    }
+    Ok(())
 }

@@ -13,10 +13,12 @@
 
 mod pass;
 mod row;
+mod tour;
 
 use crate::imap::command::set_lines;
 use crate::imap::fetch::pass::Pass;
 use crate::imap::fetch::row::Wanted;
+pub(super) use crate::imap::fetch::tour::count_ahead;
 use crate::imap::reader::Data;
 use crate::imap::wire::Wire;
 use crate::mail::Uid;
@@ -78,6 +80,11 @@ impl Opened {
     /// missing. Of a wider range nobody said that each exists.
     fn may_hold_each(&self, uids: &UidSet) -> bool {
         uids.len() <= self.messages.saturating_add(self.arrived)
+    }
+
+    /// Tells whether nothing speaks against what came as a listing of these UIDs.
+    fn is_listed_by(&self, uids: &UidSet, came: &UidSet) -> bool {
+        !self.is_covered_by(uids) || self.has_as_many_as(came)
     }
 
     /// Tells whether these UIDs cover all messages that were there when the folder was opened.
@@ -145,9 +152,7 @@ pub(super) fn scan(
         let (came, complete) = pass.into_listing();
         FetchOutcome { missing: Vec::new(), came, complete }
     };
-    if opened.is_covered_by(uids) && !opened.has_as_many_as(&outcome.came) {
-        outcome.complete = false;
-    }
+    outcome.complete &= opened.is_listed_by(uids, &outcome.came);
     Ok(outcome)
 }
 
@@ -212,3 +217,6 @@ impl FetchSink for Nobody {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod tour_tests;

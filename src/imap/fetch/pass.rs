@@ -61,6 +61,17 @@ const REFUSALS_MAX_WITHOUT_ROWS: usize = 40;
 /// Most literals in one row besides the content.
 const LITERALS_MAX: usize = 1_000;
 
+/// How UIDs are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Many in one command.
+    Many,
+    /// Each command asks for one UID, so that a body may go on before its facts.
+    Alone,
+    /// Other folders are asked for behind these commands: nothing can be asked again.
+    Ahead,
+}
+
 /// One reading: everything about it, until each UID is settled.
 pub(super) struct Pass<'a> {
     wire: &'a mut Wire,
@@ -69,8 +80,7 @@ pub(super) struct Pass<'a> {
     wanted: Wanted,
     waiting: VecDeque<UidSet>,
     in_flight: VecDeque<(String, UidSet)>,
-    /// Each command asks for one UID, so that a body may go on before its facts.
-    alone: bool,
+    manner: Manner,
     /// The body that began last.
     began: Option<Uid>,
     /// Octets that were discarded since the stop.
@@ -107,7 +117,7 @@ impl<'a> Pass<'a> {
             wanted,
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
-            alone: false,
+            manner: Manner::Many,
             began: None,
             discarded: 0,
             left: Line::Idle,
@@ -123,6 +133,31 @@ impl<'a> Pass<'a> {
             fault: None,
             line: Vec::new(),
         }
+    }
+
+    /// Reads what answers commands that were sent already, with other folders asked for behind them.
+    /// What is refused is not asked for again.
+    pub(super) fn read(&mut self, sent: Vec<(String, UidSet)>) -> Result<(), StoreError> {
+        self.manner = Manner::Ahead;
+        self.in_flight = sent.into();
+        self.ask(Vec::new())
+    }
+
+    /// Likewise, and nothing of it reaches the sink. So many octets were discarded before; returns
+    /// how many it are now.
+    pub(super) fn discard_all(
+        &mut self,
+        sent: Vec<(String, UidSet)>,
+        before: u64,
+    ) -> Result<u64, StoreError> {
+        self.stopped = true;
+        self.discarded = before;
+        self.read(sent)?;
+        Ok(self.discarded)
+    }
+
+    fn is_alone(&self) -> bool {
+        self.manner == Manner::Alone
     }
 
     pub(super) const fn is_stopped(&self) -> bool {
@@ -183,9 +218,9 @@ impl<'a> Pass<'a> {
         if large.is_empty() || self.stopped {
             return Ok(());
         }
-        self.alone = true;
+        self.manner = Manner::Alone;
         let asked = self.ask(large.split_at_count(1));
-        self.alone = false;
+        self.manner = Manner::Many;
         asked
     }
 
@@ -263,6 +298,10 @@ impl<'a> Pass<'a> {
     fn ended(&mut self, set: &UidSet, status: Status, code: Option<Code>, text: String) {
         self.flush_partial(set);
         if status == Status::Ok {
+            return;
+        }
+        if self.manner == Manner::Ahead {
+            self.complete = false;
             return;
         }
         self.refusals += 1;
@@ -348,7 +387,7 @@ impl<'a> Pass<'a> {
             && let Some(uid) = uid
         {
             let row = self.joined(uid, row.clone());
-            if facts_are_in(&row) || (self.alone && octets > HELD_OCTETS_MAX) {
+            if facts_are_in(&row) || (self.is_alone() && octets > HELD_OCTETS_MAX) {
                 return self.stream(uid, &row, octets);
             }
         }
@@ -443,7 +482,7 @@ impl<'a> Pass<'a> {
                     self.settle(uid);
                 }
             }
-            Body::TooLarge if self.alone => {
+            Body::TooLarge if self.is_alone() => {
                 self.withheld.insert(uid);
             }
             Body::TooLarge => {
