@@ -53,7 +53,9 @@ impl Run<'_> {
                 continue;
             };
             let todo = self.todo(&pairs)?;
-            groups.push(Group::new(wire, first.destination.name, todo));
+            let mut group = Group::new(wire, first.destination.name, todo);
+            group.listed_empty = spellings.is_empty(&group.wire);
+            groups.push(group);
         }
         Ok(groups)
     }

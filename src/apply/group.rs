@@ -22,6 +22,8 @@ pub(super) struct Group {
     pub pairs: Vec<PairTodo>,
     /// What the folder is; known once it was opened.
     pub place: Option<Place>,
+    /// The listing of this run told that it is empty.
+    pub listed_empty: bool,
     /// Its first messages were read back in this run and are as they were sent.
     pub proved: bool,
     /// The first messages that were stored, to be read back.
@@ -132,6 +134,7 @@ impl Group {
             name,
             pairs,
             place: None,
+            listed_empty: false,
             proved: false,
             first: Vec::new(),
             resent: Vec::new(),

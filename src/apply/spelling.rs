@@ -10,16 +10,23 @@ use crate::store::Listing;
 /// Folders of the destination, by their octets, with what is known of each.
 #[derive(Debug, Default)]
 pub(super) struct Spellings {
-    folders: BTreeMap<WireName, bool>,
+    folders: BTreeMap<WireName, Known>,
+}
+
+/// What the listing told of a folder.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    subscribed: bool,
+    /// How many messages it holds, where the listing told.
+    messages: Option<u64>,
 }
 
 impl From<Listing> for Spellings {
     fn from(listing: Listing) -> Self {
-        let folders = listing
-            .rows
-            .into_iter()
-            .filter(|row| row.selectable)
-            .map(|row| (row.name, row.subscribed));
+        let folders = listing.rows.into_iter().filter(|row| row.selectable).map(|row| {
+            let messages = row.status.and_then(|status| status.messages);
+            (row.name, Known { subscribed: row.subscribed, messages })
+        });
         Self { folders: folders.collect() }
     }
 }
@@ -43,7 +50,12 @@ impl Spellings {
 
     /// Tells whether the folder of these octets is subscribed to.
     pub(super) fn is_subscribed(&self, wire: &WireName) -> bool {
-        self.folders.get(wire).copied().unwrap_or_default()
+        self.folders.get(wire).is_some_and(|known| known.subscribed)
+    }
+
+    /// Tells whether the folder of these octets was listed as empty.
+    pub(super) fn is_empty(&self, wire: &WireName) -> bool {
+        self.folders.get(wire).is_some_and(|known| known.messages == Some(0))
     }
 }
 

@@ -17,6 +17,9 @@ use crate::store::{
     VisitSink,
 };
 
+/// Folders that were opened, by their numbers.
+type Opened = Vec<(usize, Result<FolderState, StoreError>)>;
+
 /// Which messages of a folder go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -61,29 +64,25 @@ impl Run<'_> {
             let group: &Group = &groups[number];
             group.has_work() && group.is_calm() && group.first.is_empty()
         });
-        let (empty, others): (Vec<usize>, Vec<usize>) = numbers.partition(|&number| {
-            groups[number].place.is_none() && groups[number].planned_messages() == 0
-        });
-        let wires = |numbers: &[usize]| -> Vec<WireName> {
-            numbers.iter().map(|&number| groups[number].wire.clone()).collect()
-        };
-        let (empty_wires, other_wires) = (wires(&empty), wires(&others));
-        let destination = self.destination()?;
+        let is_empty =
+            |&number: &usize| groups[number].place.is_none() && groups[number].listed_empty;
+        let (mut empty, others): (Vec<usize>, Vec<usize>) = numbers.partition(is_empty);
         let mut opened = Vec::new();
-        if !empty.is_empty() {
-            let states = destination.prepare_all(&empty_wires).map_err(at(Side::Destination))?;
-            opened.extend(empty.into_iter().zip(states));
+        for (number, state) in self.look_at(groups, &others)? {
+            // One that is empty gets its identity when it is opened to be written to.
+            match &state {
+                Ok(state) if state.messages == 0 && groups[number].place.is_none() => {
+                    empty.push(number);
+                }
+                _ => opened.push((number, state)),
+            }
         }
-        if !others.is_empty() {
-            let nothing = UidSet::new();
-            let visits: Vec<Visit<'_>> =
-                other_wires.iter().map(|folder| Visit { folder, uids: &nothing }).collect();
-            let mut states = States::default();
-            destination
-                .scan_visits(&visits, Items::default(), &mut states)
-                .map_err(at(Side::Destination))?;
-            let states = states.0.into_iter().map(|(visit, state)| (others[visit], state));
-            opened.extend(states);
+        if !empty.is_empty() {
+            let wires: Vec<WireName> =
+                empty.iter().map(|&number| groups[number].wire.clone()).collect();
+            let destination = self.destination()?;
+            let states = destination.prepare_all(&wires).map_err(at(Side::Destination))?;
+            opened.extend(empty.into_iter().zip(states));
         }
         opened.sort_by_key(|(number, _)| *number);
         let mut ready = Vec::new();
@@ -96,6 +95,23 @@ impl Run<'_> {
             }
         }
         Ok(ready)
+    }
+
+    /// Opens folders to look at them.
+    fn look_at(&mut self, groups: &[Group], numbers: &[usize]) -> Result<Opened, Trouble> {
+        if numbers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let nothing = UidSet::new();
+        let visits: Vec<Visit<'_>> = numbers
+            .iter()
+            .map(|&number| Visit { folder: &groups[number].wire, uids: &nothing })
+            .collect();
+        let mut states = States::default();
+        self.destination()?
+            .scan_visits(&visits, Items::default(), &mut states)
+            .map_err(at(Side::Destination))?;
+        Ok(states.0.into_iter().map(|(visit, state)| (numbers[visit], state)).collect())
     }
 
     /// Tells whether a folder is the one that was planned, and holds nothing that is not known.
@@ -206,8 +222,10 @@ impl Run<'_> {
                 // It was looked at too quickly, or somebody took them away.
                 continue;
             }
-            if let Some(place) = &mut group.place {
-                place.told_uid_next = state.uid_next;
+            if let Some(place) = &group.place {
+                // Whoever came in between may be copying the same (safety law R11).
+                let next = state.uid_next.is_none_or(|told| told == place.from);
+                group.must_look = !next || state.messages != place.expected_messages;
             }
             if !self.judge_first(group, &rows)? {
                 self.identity_is_not_kept(group);
@@ -219,7 +237,7 @@ impl Run<'_> {
 
 /// The states of folders that are only opened.
 #[derive(Default)]
-struct States(Vec<(usize, Result<FolderState, StoreError>)>);
+struct States(Opened);
 
 impl FetchSink for States {
     fn begin(&mut self, _: Uid, _: &RowHead) -> Flow {
