@@ -234,6 +234,8 @@ impl<'r> Run<'r> {
 
     fn finish(mut self) -> Applied {
         self.done.reconnected = self.source.reconnected + self.destination.reconnected;
+        self.done.source_compression = self.source.compression();
+        self.done.destination_compression = self.destination.compression();
         self.source.close();
         self.destination.close();
         // A run that came no further than a login leaves what the last one found: it is as open as it was.

@@ -7,6 +7,7 @@ use crate::apply::event::{Event, Watch};
 use crate::apply::fatal::Fatal;
 use crate::plan::Reason;
 use crate::state::Item;
+use crate::store::Compression;
 
 /// Everything that a run did and found.
 #[expect(
@@ -39,6 +40,10 @@ pub struct Applied {
     pub reconnected: u64,
     /// Time spent waiting until an append could no longer arrive.
     pub waited: Duration,
+    /// Whether the source's session compressed by the end, and why; nothing where there was none.
+    pub source_compression: Option<Compression>,
+    /// The same of the destination's.
+    pub destination_compression: Option<Compression>,
     /// The source got new mail or folders since the plan was made.
     pub source_moved_on: bool,
     /// A folder of the plan is another one by now.

@@ -23,7 +23,7 @@ use crate::mail::{Side, Timestamp};
 use crate::manifest::Loaded;
 use crate::plan::{Checked, PlanFault, PlanLines, Reason, Totals, is_plan};
 use crate::report;
-use crate::report::model::{ApplyReport, Copied, Deleted, FlagsDone, FoldersDone};
+use crate::report::model::{ApplyReport, CompressionDone, Copied, Deleted, FlagsDone, FoldersDone};
 use crate::report::{Body, Document, Next, PlanView, Problem, Saved, plan_screen};
 use crate::resolve::Migration;
 use crate::session::{Clock as _, SystemClock};
@@ -367,6 +367,10 @@ fn report_of(
         folders: FoldersDone { created: applied.created, subscribed: applied.subscribed },
         flags: FlagsDone { changed: applied.flags_changed },
         deleted: Deleted::default(),
+        compression: CompressionDone {
+            source: applied.source_compression.map(Into::into),
+            destination: applied.destination_compression.map(Into::into),
+        },
         left_out: applied.left_out,
         retried: applied.reconnected,
         waited_seconds: applied.waited.as_secs(),

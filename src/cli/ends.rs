@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::cli::exit::ExitStatus;
 use crate::cli::failed::Failed;
 use crate::cli::signals::Interrupts;
-use crate::imap::{Connector, EmptyAppend, Server, TlsMode, Trust};
+use crate::imap::{Compress, Connector, EmptyAppend, Server, TlsMode, Trust};
 use crate::mail::Side;
 use crate::manifest::model;
 use crate::manifest::secret;
@@ -86,6 +86,11 @@ fn server(end: &Endpoint) -> Server {
         user: end.user.clone(),
         timeout: end.timeout,
         refusals: end.refusals.clone(),
+        compress: match end.compress {
+            model::Compress::Auto => Compress::Auto,
+            model::Compress::On => Compress::On,
+            model::Compress::Off => Compress::Off,
+        },
         empty_append: if refuses { EmptyAppend::Refused } else { EmptyAppend::Unknown },
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn read(capabilities: &[String], known: &Known) -> Abilities {
         object_id: has("OBJECTID"),
         status_size: revision_2 || has("STATUS=SIZE"),
         condstore: has("CONDSTORE") || has("QRESYNC"),
+        compress: has("COMPRESS=DEFLATE"),
         append: AppendWays {
             multi: windows && has("MULTIAPPEND"),
             literal_plus: windows && has("LITERAL+"),
@@ -41,6 +42,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
+    use crate::imap::compress::Agreement;
 
     fn abilities(capabilities: &str, stopped: bool) -> Abilities {
         let words: Vec<String> = capabilities.split_whitespace().map(str::to_owned).collect();
@@ -52,6 +54,7 @@ mod tests {
                 refusals: Arc::from([]),
                 refuses_empty: true,
                 windows_stopped,
+                compression: Agreement::default(),
             },
         )
     }

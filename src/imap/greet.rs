@@ -70,6 +70,7 @@ fn log_in(
     let id =
         if capabilities.iter().any(|word| word == "ID") { ask_id(&mut session)? } else { None };
     session.learn(&capabilities, id);
+    session.consider_compression()?;
     Ok(session)
 }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use secrecy::SecretString;
 
+use crate::imap::compress::Agreement;
 use crate::imap::connect;
 use crate::imap::fetch;
 use crate::imap::flags;
@@ -28,6 +29,7 @@ use crate::store;
 use crate::store::Abilities;
 use crate::store::AppendOutcome;
 use crate::store::AppendQueue;
+use crate::store::Compression;
 use crate::store::Connect;
 use crate::store::Destination;
 use crate::store::FetchOutcome;
@@ -76,6 +78,10 @@ impl<M: Send> Look for Port<M> {
         self.session.abilities()
     }
 
+    fn compression(&self) -> Compression {
+        self.session.compression()
+    }
+
     fn list(&mut self) -> Result<Listing, StoreError> {
         self.session.list()
     }
@@ -95,6 +101,7 @@ impl<M: Send> Look for Port<M> {
         items: Items,
         sink: &mut dyn FetchSink,
     ) -> Result<FetchOutcome, StoreError> {
+        self.session.consider_compression()?;
         let keeps_mod_seq = self.session.ensure_open(folder)?.highest_mod_seq.is_some();
         // Asked for where there is none, it makes a server refuse the whole row.
         let items = Items { mod_seq: items.mod_seq && keeps_mod_seq, ..items };
@@ -141,6 +148,7 @@ impl<M: Send> Source for Port<M> {
         uids: &UidSet,
         sink: &mut dyn FetchSink,
     ) -> Result<FetchOutcome, StoreError> {
+        self.session.consider_compression()?;
         self.session.ensure_open(folder)?;
         let (outcome, line) =
             self.session.transfer(|wire, opened| fetch::fetch(wire, opened, uids, sink))?;
@@ -190,6 +198,7 @@ impl Destination for Port<Adds> {
     }
 
     fn append(&mut self, queue: &mut dyn AppendQueue) -> Result<AppendOutcome, StoreError> {
+        self.session.consider_compression()?;
         self.session.append(queue)
     }
 
@@ -225,6 +234,7 @@ impl Connector {
             refusals: server.refusals.iter().cloned().collect(),
             refuses_empty: server.empty_append == EmptyAppend::Refused,
             windows_stopped: Arc::new(AtomicBool::new(false)),
+            compression: Agreement::new(server.compress),
         };
         Self { server, side, credentials, known, refused: None }
     }
@@ -280,6 +290,7 @@ mod tests {
 
     use super::*;
     use crate::imap::scripted;
+    use crate::imap::server::Compress;
     use crate::imap::server::TlsMode;
     use crate::mail::Uid;
     use crate::store::Retry;
@@ -313,6 +324,7 @@ mod tests {
             timeout: Duration::from_secs(5),
             refusals: Vec::new(),
             empty_append: EmptyAppend::Unknown,
+            compress: Compress::Auto,
         };
         Connector::new(server, Side::Source, SecretString::from("hunter2"))
     }

@@ -21,6 +21,20 @@ pub struct Server {
     pub refusals: Vec<String>,
     /// What it does with an APPEND of nothing.
     pub empty_append: EmptyAppend,
+    /// Whether what is sent and received is compressed.
+    pub compress: Compress,
+}
+
+/// Whether what is sent and received is compressed (RFC 4978).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compress {
+    /// Where the line is slow enough that it pays.
+    #[default]
+    Auto,
+    /// Wherever the server offers it.
+    On,
+    /// Never.
+    Off,
 }
 
 /// What protects a connection.

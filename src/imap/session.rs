@@ -20,9 +20,12 @@ use crate::imap::ability;
 use crate::imap::append;
 use crate::imap::append::Proof;
 use crate::imap::append::Terms;
+use crate::imap::compress::Agreement;
+use crate::imap::compress::Compressor;
 use crate::imap::fetch::Opened;
 use crate::imap::login::Redactor;
 use crate::imap::open::Access;
+use crate::imap::pace::Way;
 use crate::imap::reader;
 use crate::imap::reader::Code;
 use crate::imap::reader::Data;
@@ -42,6 +45,7 @@ use crate::store::AppendMessage;
 use crate::store::AppendOutcome;
 use crate::store::AppendQueue;
 use crate::store::AppendResult;
+use crate::store::Compression;
 use crate::store::FolderState;
 use crate::store::Refusal;
 use crate::store::ServerSeen;
@@ -60,6 +64,8 @@ pub(super) struct Known {
     pub(super) refuses_empty: bool,
     /// Non-synchronising literals led to a BAD: none is sent to this server any more.
     pub(super) windows_stopped: Arc<AtomicBool>,
+    /// Whether to compress.
+    pub(super) compression: Agreement,
 }
 
 /// The folder that is open.
@@ -108,6 +114,7 @@ pub(super) struct Session {
     proof: Proof,
     /// Folders that were opened in this session: a later opening must find the same ones.
     identities: BTreeMap<WireName, (UidValidity, Option<MailboxId>)>,
+    compressor: Compressor,
 }
 
 impl Session {
@@ -130,6 +137,7 @@ impl Session {
             can_unselect: false,
             proof: Proof::default(),
             identities: BTreeMap::new(),
+            compressor: Compressor::default(),
         }
     }
 
@@ -138,6 +146,33 @@ impl Session {
         self.abilities = ability::read(capabilities, &self.known);
         self.can_unselect = capabilities.iter().any(|word| word == "UNSELECT");
         self.seen.id = id.map(|id| self.redactor.clean(id));
+        self.compressor = Compressor::new(&self.known.compression, self.abilities.compress);
+    }
+
+    /// Whether the session compresses, and why.
+    pub(super) const fn compression(&self) -> Compression {
+        self.compressor.state()
+    }
+
+    /// Has the session compress, if enough is known by now to say that it is worth it. To be called
+    /// between commands, as often as one likes.
+    ///
+    /// # Errors
+    ///
+    /// Those of a connection, which is then given up.
+    pub(super) fn consider_compression(&mut self) -> Result<(), StoreError> {
+        let mut exchange = self.tap.exchange();
+        if exchange.is_dead() {
+            return Err(given_up());
+        }
+        let open = &mut self.open;
+        let considered = self.compressor.consider(exchange.wire_mut(), &mut |data| {
+            if let Some(open) = open {
+                open.opened.note(&data);
+            }
+        });
+        drop(exchange);
+        considered.map_err(|fault| self.settle(fault))
     }
 
     pub(super) const fn seen(&self) -> &ServerSeen {
@@ -167,7 +202,9 @@ impl Session {
             return Err(given_up());
         };
         exchange.begin();
+        exchange.wire_mut().pace_mut().moves(Some(Way::Down));
         let done = transfer(exchange.wire_mut(), &mut open.opened);
+        exchange.wire_mut().pace_mut().moves(None);
         drop(exchange);
         done.map_err(|fault| self.settle(fault))
     }
@@ -217,9 +254,20 @@ impl Session {
             windows_stopped: &self.known.windows_stopped,
         };
         let mut queue = CleanQueue { queue, redactor: &self.redactor };
+        exchange.wire_mut().pace_mut().moves(Some(Way::Up));
         let done = append::append(exchange.wire_mut(), &terms, &mut self.proof, &mut queue);
+        exchange.wire_mut().pace_mut().moves(None);
         drop(exchange);
         done.map_err(|fault| self.settle(fault))
+    }
+
+    /// Has the connection pass for a slow one.
+    #[cfg(test)]
+    pub(super) fn measure_slowly(&mut self) {
+        let mut exchange = self.tap.exchange();
+        let pace = exchange.wire_mut().pace_mut();
+        pace.moves(Some(Way::Up));
+        (0..2).for_each(|_| pace.sent(1 << 20, std::time::Duration::from_secs(1)));
     }
 
     /// Notes that a command with this name's octets was answered OK.

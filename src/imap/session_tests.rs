@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use secrecy::SecretString;
 
+use crate::imap::compress::Agreement;
 use crate::imap::connect::Secured;
 use crate::imap::greet;
 use crate::imap::login::Credentials;
@@ -13,6 +14,7 @@ use crate::imap::request::Command;
 use crate::imap::scripted;
 use crate::imap::scripted::Sent;
 use crate::imap::scripted::Then;
+use crate::imap::server::Compress;
 use crate::imap::session::Known;
 use crate::imap::session::Session;
 use crate::mail::FlagSet;
@@ -21,6 +23,7 @@ use crate::mail::WireName;
 use crate::store::AppendMessage;
 use crate::store::AppendQueue;
 use crate::store::AppendResult;
+use crate::store::Compression;
 use crate::store::StoreError;
 use crate::store::Ticket;
 use crate::store::Wait;
@@ -30,6 +33,14 @@ const PLUS: &[u8] = b"+ \r\n";
 const LOGGED_IN: &[u8] = b"$T OK [CAPABILITY IMAP4rev1] in\r\n";
 
 fn begin(answers: &[&[u8]], then: Then) -> (Result<Session, StoreError>, Sent) {
+    begin_agreed(answers, then, Agreement::default())
+}
+
+fn begin_agreed(
+    answers: &[&[u8]],
+    then: Then,
+    compression: Agreement,
+) -> (Result<Session, StoreError>, Sent) {
     let (wire, sent) = scripted::wire(answers, then);
     let credentials = Credentials::new("joe".to_owned(), SecretString::from("hunter2 is long"));
     let secured = Secured { version: "TLS 1.3", key: None };
@@ -38,6 +49,7 @@ fn begin(answers: &[&[u8]], then: Then) -> (Result<Session, StoreError>, Sent) {
         refusals: Arc::from([]),
         refuses_empty: false,
         windows_stopped: Arc::new(AtomicBool::new(false)),
+        compression,
     };
     (greet::begin(wire, &secured, &credentials, known), sent)
 }
@@ -516,4 +528,33 @@ fn mod_seqs_are_asked_for_when_a_folder_is_opened_and_lived_without() {
             "a4 EXAMINE \"INBOX\""
         ]
     );
+}
+
+#[test]
+fn compression_that_a_server_only_promises_ends_the_connection_and_not_the_next_one() {
+    let offers: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] in\r\n";
+    let agreement = Agreement::new(Compress::On);
+    // Its OK, and then it neither inflates nor deflates.
+    let promises: &[&[u8]] = &[GREETING, PLUS, offers, b"$T OK go on\r\n\x07* OK plain\r\n"];
+    let (session, sent) = begin_agreed(promises, Then::Close, agreement.clone());
+    assert!(matches!(session.err().unwrap(), StoreError::Connection(_)));
+    assert_eq!(sent.lines()[2], "X1 COMPRESS DEFLATE");
+    let (session, sent) =
+        begin_agreed(&[GREETING, PLUS, offers, NOOP_OK], Then::Silence, agreement);
+    let mut session = session.unwrap();
+    assert!(session.abilities().compress);
+    assert_eq!(session.compression(), Compression::Refused);
+    command_ok(&mut session, "NOOP").unwrap();
+    assert_eq!(sent.lines()[2..], ["a2 NOOP"]);
+}
+
+#[test]
+fn a_session_whose_compression_fails_is_given_up() {
+    let offers: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] in\r\n";
+    let (session, _) = begin(&[GREETING, PLUS, offers], Then::Close);
+    let mut session = session.unwrap();
+    assert_eq!(session.compression(), Compression::Undecided);
+    session.measure_slowly();
+    assert!(matches!(session.consider_compression(), Err(StoreError::Connection(_))));
+    assert!(matches!(command_ok(&mut session, "NOOP"), Err(StoreError::Connection(_))));
 }

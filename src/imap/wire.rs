@@ -11,6 +11,8 @@ use std::time::Instant;
 
 use zeroize::Zeroize as _;
 
+use crate::imap::deflate::Deflated;
+use crate::imap::pace::Pace;
 use crate::store::StoreError;
 
 /// Read and write buffers, and the largest piece of a literal, in octets.
@@ -58,18 +60,19 @@ pub(super) struct Wire {
     sent_octets: u64,
     /// Octets that came since the last answer.
     chatter: u64,
+    pace: Pace,
 }
 
 /// Octets that passed, and the time that was spent waiting for them.
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     waited: Duration,
     octets: u64,
 }
 
 impl Progress {
     /// Counts octets and the wait for them; tells whether that is below the least progress.
-    fn is_too_little(&mut self, waited: Duration, count: u64) -> bool {
+    pub(super) fn is_too_little(&mut self, waited: Duration, count: u64) -> bool {
         let (least, within) = LEAST_PROGRESS;
         self.waited += waited;
         self.octets += count;
@@ -106,7 +109,31 @@ impl Wire {
             bye: None,
             sent_octets: 0,
             chatter: 0,
+            pace: Pace::default(),
         })
+    }
+
+    /// Has everything deflated from here on, both ways; what was received and not taken is so already.
+    ///
+    /// # Errors
+    ///
+    /// Those of sending what is still queued.
+    pub(super) fn deflate(&mut self) -> Result<(), StoreError> {
+        self.flush()?;
+        let plain = std::mem::replace(&mut self.stream, Box::new(io::empty()));
+        self.stream = Box::new(Deflated::new(plain, self.unread()));
+        (self.from, self.to) = (0, 0);
+        Ok(())
+    }
+
+    /// How fast the line is.
+    pub(super) const fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// The same, to be told which way mail moves.
+    pub(super) const fn pace_mut(&mut self) -> &mut Pace {
+        &mut self.pace
     }
 
     /// A new tag of the transfer path: `X1`, `X2`, and so on.
@@ -142,7 +169,8 @@ impl Wire {
         }
         self.progress = None;
         let mut rest = octets;
-        let mut silent_since = Instant::now();
+        let began = Instant::now();
+        let mut silent_since = began;
         let mut progress = Progress::default();
         while !rest.is_empty() {
             match self.stream.write(rest) {
@@ -164,7 +192,11 @@ impl Wire {
         // TLS takes octets before the socket does, and tells of a full socket only here.
         loop {
             match self.stream.flush() {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    let count = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+                    self.pace.sent(count, began.elapsed());
+                    return Ok(());
+                }
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
                 Err(fault) if is_timeout(&fault) && silent_since.elapsed() < self.timeout => {}
                 Err(fault) => return Err(self.failed(&fault)),
@@ -316,7 +348,9 @@ impl Wire {
                 Ok(count) => {
                     (self.from, self.to) = (0, count);
                     let count = u64::try_from(count).unwrap_or(u64::MAX);
-                    return self.least_progress(asked.elapsed(), count);
+                    let waited = asked.elapsed();
+                    self.pace.received(count, waited, self.progress.is_none());
+                    return self.least_progress(waited, count);
                 }
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
                 Err(fault) if is_timeout(&fault) && asked.elapsed() < self.timeout => {}

@@ -62,6 +62,8 @@ pub struct EndpointTable {
     pub delimiter: Option<String>,
     /// Longest silence while waiting for the server; also for connecting. Default `"2 min"`.
     pub timeout: Option<Period>,
+    /// Whether the connection is compressed (COMPRESS=DEFLATE). Default `"auto"`.
+    pub compress: Option<Compress>,
     /// How the connection is protected.
     pub tls: Option<TlsTable>,
     /// How hard this server may be pressed.
@@ -97,6 +99,19 @@ pub enum TlsMode {
     Implicit,
     /// No TLS at all; every plan shows it.
     None,
+}
+
+/// Whether a connection is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compress {
+    /// Where the server offers it and the line, which is measured, is slow enough that it pays.
+    #[default]
+    Auto,
+    /// Wherever the server offers it.
+    On,
+    /// Never.
+    Off,
 }
 
 /// How hard one server may be pressed.
@@ -246,6 +261,8 @@ pub struct ServerTable {
     pub delimiter: Option<String>,
     /// Longest silence while waiting for the server; also for connecting.
     pub timeout: Option<Period>,
+    /// Whether the connection is compressed (COMPRESS=DEFLATE).
+    pub compress: Option<Compress>,
     /// How the connection is protected.
     pub tls: Option<TlsTable>,
     /// How hard this server may be pressed.

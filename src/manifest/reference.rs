@@ -61,6 +61,7 @@ const TABLES: &[(&str, &str)] = &[
 const CHOICES: &[&str] = &[
     "Mode",
     "TlsMode",
+    "Compress",
     "Missing",
     "Empty",
     "Subscribe",

@@ -49,7 +49,6 @@ const ENDPOINT: &[&str] = &[
     "namespaces",
     "list-reference",
     "list-pattern",
-    "compress",
     "ip",
     "proxy",
     "send-id",

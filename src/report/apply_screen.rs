@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::io::Write;
 
-use crate::report::model::ApplyReport;
+use crate::report::model::{ApplyReport, Compressed, CompressedWhy, CompressionDone};
 use crate::report::next::Next;
 use crate::report::problem::hanging;
 use crate::report::screen::{Screen, Symbol};
@@ -49,6 +49,9 @@ pub fn apply_summary(
     line("Folders", &format!("{} created, {} subscribed", count(created), count(subscribed)))?;
     line("Flags", &format!("{} changed", count(report.flags.changed)))?;
     line("Deleted", &deleted(report))?;
+    if let Some(text) = compression(&report.compression) {
+        line("Compression", &text)?;
+    }
     let left_out: u64 = report.left_out.values().sum();
     if left_out > 0 {
         let reasons: Vec<String> = report
@@ -70,6 +73,29 @@ pub fn apply_summary(
     }
     writeln!(out)?;
     closing(out, screen, report, next)
+}
+
+/// What was decided of each connection, and why.
+fn compression(done: &CompressionDone) -> Option<String> {
+    let sides = [("source", done.source), ("destination", done.destination)];
+    let told: Vec<String> = sides
+        .into_iter()
+        .filter_map(|(side, compressed)| Some(format!("{side} {}", compressed_text(compressed?))))
+        .collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+fn compressed_text(compressed: Compressed) -> String {
+    let measured = rate(compressed.octets_per_second.unwrap_or_default());
+    match (compressed.why, compressed.on) {
+        (CompressedWhy::Line, true) => format!("on (the line gives {measured})"),
+        (CompressedWhy::Line, false) => format!("off (not worth it at {measured})"),
+        (CompressedWhy::Manifest, true) => "on by manifest".to_owned(),
+        (CompressedWhy::Manifest, false) => "off by manifest".to_owned(),
+        (CompressedWhy::NotOffered, _) => "not offered".to_owned(),
+        (CompressedWhy::Refused, _) => "refused by the server".to_owned(),
+        (CompressedWhy::Undecided, _) => "undecided (too little was moved)".to_owned(),
+    }
 }
 
 fn deleted(report: &ApplyReport) -> String {

@@ -12,6 +12,7 @@ use crate::mail::{FolderName, Side, Timestamp, Uid};
 use crate::plan::{AccountPair, Action, Counts, ForeignValue, LeftOut, PlanId, Reason, Totals};
 use crate::report::overview::{BlockedLine, CreatedFolder, Overview};
 use crate::state::Item;
+use crate::store::Compression;
 
 /// What a plan comes to, for one account pair.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -130,6 +131,8 @@ pub struct ApplyReport {
     pub flags: FlagsDone,
     /// Messages deleted: none, until deletion is built.
     pub deleted: Deleted,
+    /// Whether the connections were compressed.
+    pub compression: CompressionDone,
     /// What was not copied, by reason: what the plan left out, and what failed.
     pub left_out: BTreeMap<Reason, u64>,
     /// Requests that were made again after a fault.
@@ -182,6 +185,59 @@ pub struct Deleted {
     pub destination: u64,
     /// At the source.
     pub source: u64,
+}
+
+/// Whether the connections were compressed (COMPRESS=DEFLATE, RFC 4978) at the end of the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct CompressionDone {
+    /// To the source; nothing where there was no connection.
+    pub source: Option<Compressed>,
+    /// To the destination; nothing where there was no connection.
+    pub destination: Option<Compressed>,
+}
+
+/// Whether a connection was compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Compressed {
+    /// Whether it was.
+    pub on: bool,
+    /// Why.
+    pub why: CompressedWhy,
+    /// What the line gave, where that decided.
+    pub octets_per_second: Option<u64>,
+}
+
+/// Why a connection was compressed, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CompressedWhy {
+    /// The manifest says so.
+    Manifest,
+    /// The server does not offer it.
+    NotOffered,
+    /// The server offers it and does not do it.
+    Refused,
+    /// The speed of the line.
+    Line,
+    /// Too little was moved to measure the line.
+    Undecided,
+}
+
+impl From<Compression> for Compressed {
+    fn from(compression: Compression) -> Self {
+        let (why, octets_per_second) = match compression {
+            Compression::Undecided => (CompressedWhy::Undecided, None),
+            Compression::NotOffered => (CompressedWhy::NotOffered, None),
+            Compression::Refused => (CompressedWhy::Refused, None),
+            Compression::Forbidden | Compression::Demanded => (CompressedWhy::Manifest, None),
+            Compression::Worth(rate) | Compression::NotWorth(rate) => {
+                (CompressedWhy::Line, Some(rate))
+            }
+        };
+        Self { on: compression.is_on(), why, octets_per_second }
+    }
 }
 
 /// One item, as JSON has it.

@@ -49,6 +49,7 @@ fn fill_endpoint(endpoint: &mut EndpointTable) {
         TlsMode::None => 143,
     });
     endpoint.timeout.get_or_insert(Period::of_minutes(2));
+    endpoint.compress.get_or_insert_default();
     let limits = endpoint.limits.get_or_insert_with(EndpointLimitsTable::default);
     limits.connections.get_or_insert(1);
     endpoint.refusals.get_or_insert_default();

@@ -26,7 +26,7 @@ use crate::rule::policy::Quirk;
 use crate::rule::policy::Subscribe;
 
 /// What decides actions, in an order that is part of the format. Not in it: hosts, passwords, tls,
-/// limits, errors, state, and which profile or place a value is from.
+/// compression, limits, errors, state, and which profile or place a value is from.
 #[derive(Serialize)]
 struct Deciding<'a> {
     /// Of this list; another list is another digest.

@@ -67,6 +67,7 @@ pub(crate) fn resolve(
         user: user?,
         password,
         timeout,
+        compress: table.compress.unwrap_or_default(),
         tls: tls(table, given.folder, side, faults),
         quirks: table.quirks.clone().unwrap_or_default(),
         refusals: table.refusals.clone().unwrap_or_default(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::mail::Side;
 use crate::mail::Timestamp;
+use crate::manifest::model::Compress;
 use crate::manifest::model::Manifest;
 use crate::manifest::model::Period;
 use crate::manifest::model::TlsMode;
@@ -58,6 +59,8 @@ pub struct Endpoint {
     pub password: Option<SecretSource>,
     /// Longest silence.
     pub timeout: Duration,
+    /// Whether the connection is compressed.
+    pub compress: Compress,
     /// How the connection is protected.
     pub tls: Tls,
     /// Departures from the RFCs.

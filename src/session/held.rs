@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::mail::Side;
 use crate::session::clock::{Clock, Stop};
-use crate::store::{Connect, Look, Retry, StoreError};
+use crate::store::{Compression, Connect, Look, Retry, StoreError};
 
 /// Longest pause between two tries to connect.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -16,6 +16,8 @@ pub struct Held<S: ?Sized> {
     /// How often it was made after the first time.
     pub reconnected: u64,
     connected_once: bool,
+    /// What the last session that was lost did about compression.
+    compression: Option<Compression>,
 }
 
 /// Why there is no session.
@@ -42,7 +44,7 @@ impl<S: Look + ?Sized> Held<S> {
     /// A session of this connector, to be made when it is asked for.
     #[must_use]
     pub fn new(connector: Box<dyn Connect<S>>) -> Self {
-        Self { connector, session: None, reconnected: 0, connected_once: false }
+        Self { connector, session: None, reconnected: 0, connected_once: false, compression: None }
     }
 
     /// Which side it is.
@@ -103,9 +105,16 @@ impl<S: Look + ?Sized> Held<S> {
     pub fn note(&mut self, error: &StoreError) -> bool {
         let dead = !error.connection_is_good();
         if dead {
+            self.compression = self.compression();
             self.session = None;
         }
         dead
+    }
+
+    /// Whether the session compresses, and why; of the last one, where there is none now.
+    #[must_use]
+    pub fn compression(&self) -> Option<Compression> {
+        self.session.as_ref().map(|session| session.compression()).or(self.compression)
     }
 
     /// Ends the session in good order.

@@ -25,6 +25,8 @@ pub struct Abilities {
     pub status_size: bool,
     /// CONDSTORE (RFC 7162).
     pub condstore: bool,
+    /// COMPRESS=DEFLATE (RFC 4978).
+    pub compress: bool,
     /// How messages can be appended.
     pub append: AppendWays,
     /// Largest message that the server says it takes, in octets (APPENDLIMIT, RFC 7889).

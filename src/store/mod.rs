@@ -16,6 +16,7 @@
 
 mod ability;
 mod append;
+mod compression;
 mod error;
 mod fetch;
 mod look;
@@ -28,6 +29,7 @@ pub use append::{
     AppendMessage, AppendOutcome, AppendQueue, AppendResult, BodyLost, Stored, Ticket, Unknown,
     Wait,
 };
+pub use compression::Compression;
 pub use error::{Connect, Refusal, ResponseCode, Retry, StoreError};
 pub use fetch::{FetchOutcome, FetchSink, Flow, HeaderFields, Items, Missing, MissingWhy, RowHead};
 pub use look::{
@@ -45,6 +47,9 @@ pub trait Look: Send {
 
     /// What the server offers. Asked, never guessed from the server's name.
     fn abilities(&self) -> &Abilities;
+
+    /// Whether this session compresses by now, and why.
+    fn compression(&self) -> Compression;
 
     /// Lists namespaces and all folders of the personal namespace, with attributes, subscriptions
     /// and, where the server gives them along, counts.

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mailferry::imap::{Connector, EmptyAppend, Server, TlsMode, Trust};
+use mailferry::imap::{Compress, Connector, EmptyAppend, Server, TlsMode, Trust};
 use mailferry::mail::{Flag, InternalDate, Side, Timestamp, Uid, UidSet, WireName};
 use mailferry::store::{Connect, Destination, FetchSink, Flow, RowHead, Source};
 use secrecy::SecretString;
@@ -30,6 +30,7 @@ fn connector(host: &str, port: u16, tls: TlsMode, user: &str, empty: EmptyAppend
         timeout: Duration::from_secs(20),
         refusals: Vec::new(),
         empty_append: empty,
+        compress: Compress::Auto,
     };
     Connector::new(server, Side::Destination, SecretString::from(PASSWORD))
 }

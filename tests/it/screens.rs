@@ -11,14 +11,15 @@ use jiff::tz::TimeZone;
 use mailferry::mail::{FolderName, Side, Timestamp, Uid};
 use mailferry::plan::{PlanId, PlanLines, Reason};
 use mailferry::report::model::{
-    ApplyEvent, ApplyReport, Copied, Deleted, Difference, FlagsDone, FoldersDone, PlanReport,
-    VerifiedFolder, VerifyLevel, VerifyReport,
+    ApplyEvent, ApplyReport, CompressionDone, Copied, Deleted, Difference, FlagsDone, FoldersDone,
+    PlanReport, VerifiedFolder, VerifyLevel, VerifyReport,
 };
 use mailferry::report::{
     Body, Colour, Document, Next, Overview, PlanView, ProgressLines, Saved, Screen, ShowDetail,
     apply_summary, document_schema, items, plan_screen, show, verify_screen, write_json,
 };
 use mailferry::state::Item;
+use mailferry::store::Compression;
 
 fn screen() -> Screen {
     let zone = TimeZone::fixed(jiff::tz::offset(1));
@@ -245,6 +246,10 @@ fn applied() -> ApplyReport {
         folders: FoldersDone { created: 2, subscribed: 1 },
         flags: FlagsDone { changed: 12 },
         deleted: Deleted::default(),
+        compression: CompressionDone {
+            source: Some(Compression::Worth(11_700_000).into()),
+            destination: Some(Compression::NotOffered.into()),
+        },
         left_out: left_out.into_iter().collect(),
         retried: 0,
         waited_seconds: 38,
@@ -261,6 +266,7 @@ Applied 01JD8QZ6 in 45 min 14 s.
   Folders      2 created, 1 subscribed
   Flags        12 changed
   Deleted      nothing at the destination, nothing at the source
+  Compression  source on (the line gives 11.2 MiB/s), destination not offered
   Left out     4 messages: marked-deleted 2, too-large 1,
                refused-by-destination 1
   Waited       38 s

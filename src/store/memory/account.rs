@@ -7,6 +7,7 @@ use crate::mail::{
     UidValidity, WireName,
 };
 use crate::store::ability::{Abilities, AppendWays};
+use crate::store::compression::Compression;
 use crate::store::look::ServerSeen;
 
 /// 2026-11-18, near enough; the clock of a new server.
@@ -26,6 +27,8 @@ pub struct Options {
     pub number: u32,
     /// What it announces.
     pub abilities: Abilities,
+    /// What its sessions tell about compression.
+    pub compression: Compression,
     /// What it says of itself; the user name is in it.
     pub seen: ServerSeen,
     /// Prefix of the personal namespace, such as `INBOX.`.
@@ -66,6 +69,7 @@ impl Default for Options {
                 object_id: true,
                 status_size: true,
                 condstore: true,
+                compress: false,
                 append: AppendWays {
                     multi: false,
                     literal_plus: true,
@@ -74,6 +78,7 @@ impl Default for Options {
                 },
                 append_limit: None,
             },
+            compression: Compression::NotOffered,
             seen: ServerSeen {
                 greeting: "memory ready".to_owned(),
                 id: Some("memory 1".to_owned()),

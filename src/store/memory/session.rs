@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::mail::{FlagSet, MailboxId, Role, Uid, UidSet, UidValidity, WireName};
 use crate::store::ability::Abilities;
 use crate::store::append::{AppendOutcome, AppendQueue};
+use crate::store::compression::Compression;
 use crate::store::error::{Refusal, ResponseCode, StoreError};
 use crate::store::fetch::{
     FetchOutcome, FetchSink, Flow, HeaderFields, Items, Missing, MissingWhy, RowHead,
@@ -206,6 +207,10 @@ impl Look for MemorySession {
 
     fn abilities(&self) -> &Abilities {
         &self.options.abilities
+    }
+
+    fn compression(&self) -> Compression {
+        self.options.compression
     }
 
     fn list(&mut self) -> Result<Listing, StoreError> {

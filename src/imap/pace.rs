@@ -1,0 +1,257 @@
+//! How fast the line is, measured while mail moves over it.
+//!
+//! # In, out
+//!
+//! In: what the wire sent and received, and how long it was held up over it. Out: octets a second.
+//!
+//! Only time that the line took counts: reading is measured where more of an answer is waited for,
+//! writing where octets are handed over and their answers waited for. The round trip, which no compression
+//! shortens, is taken off: a first octet of an answer is no measure of reading, and of writing only
+//! as far as it took longer than the quickest answer of the session.
+//!
+//! Pure: it has no clock.
+
+use std::time::Duration;
+
+/// Octets of each way that are not counted at first: a new connection grows fast only by and by, and
+/// buffers take a beginning at once.
+const WARM_UP: u64 = 256 << 10;
+
+/// So many octets are a measurement.
+const OCTETS_ENOUGH: u64 = 1 << 20;
+
+/// So much waiting is a measurement, if it was for a few octets at least.
+const WAIT_ENOUGH: Duration = Duration::from_millis(500);
+
+/// So much waiting is a measurement that may contradict an earlier one: a short stall is none.
+const WAIT_ENOUGH_LATER: Duration = Duration::from_secs(2);
+
+/// Fewer octets are no measurement, however long they took.
+const OCTETS_LEAST: u64 = 64 << 10;
+
+/// The highest rate that is told, in octets a second. Above it, buffers were measured and no line.
+const RATE_MAX: u64 = 1 << 30;
+
+/// Which way mail moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the server.
+    Down,
+    /// To the server.
+    Up,
+}
+
+/// What was measured: octets a second, one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Measured {
+    /// Which way.
+    pub(super) way: Way,
+    /// Octets a second.
+    pub(super) rate: u64,
+}
+
+/// The measurement of one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pace {
+    /// Which way mail moves now; nothing between transfers.
+    way: Option<Way>,
+    down: Flow,
+    up: Flow,
+    /// The shortest wait for an answer so far.
+    round_trip: Option<Duration>,
+    /// There was a measurement before.
+    later: bool,
+}
+
+/// What went one way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flow {
+    /// Octets that were not counted.
+    warmed_up: u64,
+    octets: u64,
+    waited: Duration,
+}
+
+impl Flow {
+    fn add(&mut self, octets: u64, waited: Duration) {
+        if self.warmed_up < WARM_UP {
+            self.warmed_up = self.warmed_up.saturating_add(octets);
+            return;
+        }
+        self.octets = self.octets.saturating_add(octets);
+        self.waited = self.waited.saturating_add(waited);
+    }
+
+    fn forget(&mut self) {
+        self.octets = 0;
+        self.waited = Duration::ZERO;
+    }
+
+    fn is_enough(&self, later: bool) -> bool {
+        if later {
+            return self.octets >= OCTETS_LEAST && self.waited >= WAIT_ENOUGH_LATER;
+        }
+        self.octets >= OCTETS_ENOUGH || (self.octets >= OCTETS_LEAST && self.waited >= WAIT_ENOUGH)
+    }
+
+    fn rate(&self) -> u64 {
+        let octets = u128::from(self.octets) * Duration::from_secs(1).as_nanos();
+        let rate = octets / self.waited.as_nanos().max(1);
+        u64::try_from(rate).map_or(RATE_MAX, |rate| rate.min(RATE_MAX))
+    }
+}
+
+impl Pace {
+    /// Says which way mail moves from now on; nothing for commands of a few octets.
+    pub(super) const fn moves(&mut self, way: Option<Way>) {
+        self.way = way;
+    }
+
+    /// Counts octets that were sent, and how long handing them over took.
+    pub(super) fn sent(&mut self, octets: u64, waited: Duration) {
+        if self.way == Some(Way::Up) {
+            self.up.add(octets, waited);
+        }
+    }
+
+    /// Counts octets that were received and how long they were waited for. `answers`: they are the
+    /// first ones since something was sent.
+    pub(super) fn received(&mut self, octets: u64, waited: Duration, answers: bool) {
+        let mut over = waited;
+        if answers {
+            let quickest = self.round_trip.map_or(waited, |shortest| shortest.min(waited));
+            self.round_trip = Some(quickest);
+            over = waited.saturating_sub(quickest);
+        }
+        match self.way {
+            Some(Way::Down) if !answers => self.down.add(octets, waited),
+            Some(Way::Up) => self.up.add(0, over),
+            _ => {}
+        }
+    }
+
+    /// What was measured, once it is enough to go by: of both ways, the one that took longer.
+    pub(super) fn measured(&self) -> Option<Measured> {
+        [(Way::Down, &self.down), (Way::Up, &self.up)]
+            .into_iter()
+            .filter(|(_, flow)| flow.is_enough(self.later))
+            .max_by_key(|(_, flow)| flow.waited)
+            .map(|(way, flow)| Measured { way, rate: flow.rate() })
+    }
+
+    /// Begins anew. What is measured from now on has to last longer before it counts.
+    pub(super) fn begin_anew(&mut self) {
+        self.later = true;
+        self.down.forget();
+        self.up.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
+    const MIB: u64 = 1 << 20;
+
+    fn pace(way: Way) -> Pace {
+        let mut pace = Pace::default();
+        pace.moves(Some(way));
+        pace
+    }
+
+    /// Receives so many pieces of 64 KiB, each after so long.
+    fn receive(pace: &mut Pace, pieces: u32, waited: Duration) {
+        (0..pieces).for_each(|_| pace.received(64 << 10, waited, false));
+    }
+
+    fn rate(pace: &Pace) -> Option<u64> {
+        pace.measured().map(|measured| measured.rate)
+    }
+
+    #[test]
+    fn reading_is_as_fast_as_its_octets_and_their_waits_say() {
+        let mut pace = pace(Way::Down);
+        receive(&mut pace, 4, MILLISECOND * 100);
+        receive(&mut pace, 15, MILLISECOND * 5);
+        assert_eq!(pace.measured(), None, "the warm-up does not count");
+        receive(&mut pace, 1, MILLISECOND * 5);
+        assert_eq!(pace.measured(), Some(Measured { way: Way::Down, rate: (64 << 10) * 200 }));
+    }
+
+    #[test]
+    fn half_a_second_of_waiting_is_enough_unless_it_was_for_next_to_nothing() {
+        let mut slow = pace(Way::Down);
+        receive(&mut slow, 4, MILLISECOND);
+        slow.received(1000, MILLISECOND * 600, false);
+        assert_eq!(slow.measured(), None);
+        receive(&mut slow, 1, MILLISECOND * 55);
+        assert_eq!(rate(&slow), Some((65_536 + 1000) * 1000 / 655));
+    }
+
+    #[test]
+    fn the_first_octets_of_an_answer_are_no_measure_of_reading() {
+        let mut pace = pace(Way::Down);
+        receive(&mut pace, 4, MILLISECOND);
+        (0..1000).for_each(|_| pace.received(64 << 10, MILLISECOND * 100, true));
+        assert_eq!(pace.measured(), None);
+    }
+
+    #[test]
+    fn commands_between_transfers_are_not_measured() {
+        let mut pace = Pace::default();
+        receive(&mut pace, 1000, MILLISECOND);
+        pace.sent(MIB * 100, MILLISECOND * 9000);
+        assert_eq!(pace.measured(), None);
+    }
+
+    #[test]
+    fn writing_is_measured_up_to_the_answer() {
+        let mut pace = pace(Way::Up);
+        pace.received(40, MILLISECOND * 20, true);
+        pace.sent(WARM_UP, MILLISECOND);
+        pace.sent(MIB, MILLISECOND * 30);
+        pace.received(40, MILLISECOND * 90, true);
+        // 30 ms to hand it over, 70 ms longer than an answer takes at best.
+        assert_eq!(pace.measured(), Some(Measured { way: Way::Up, rate: MIB * 10 }));
+    }
+
+    #[test]
+    fn round_trips_of_many_small_appends_do_not_make_a_line_slow() {
+        let mut pace = pace(Way::Up);
+        for _ in 0..200 {
+            pace.sent(8 << 10, MILLISECOND / 100);
+            pace.received(40, MILLISECOND * 100, true);
+        }
+        assert!(rate(&pace).unwrap() > 500 << 20, "{:?}", pace.measured());
+    }
+
+    #[test]
+    fn of_two_ways_the_slower_work_is_told() {
+        let mut pace = pace(Way::Down);
+        receive(&mut pace, 40, MILLISECOND);
+        pace.moves(Some(Way::Up));
+        pace.sent(WARM_UP, MILLISECOND);
+        pace.sent(MIB * 2, MILLISECOND * 900);
+        assert_eq!(pace.measured().unwrap().way, Way::Up);
+    }
+
+    #[test]
+    fn a_second_measurement_takes_two_seconds_of_waiting() {
+        let mut pace = pace(Way::Down);
+        receive(&mut pace, 40, MILLISECOND);
+        assert!(pace.measured().is_some());
+        pace.begin_anew();
+        receive(&mut pace, 199, MILLISECOND * 10);
+        assert_eq!(pace.measured(), None);
+        receive(&mut pace, 1, MILLISECOND * 10);
+        assert_eq!(rate(&pace), Some((64 << 10) * 100));
+    }
+
+    #[test]
+    fn what_was_not_waited_for_is_fast_and_not_endless() {
+        let mut pace = pace(Way::Down);
+        receive(&mut pace, 40, Duration::ZERO);
+        assert_eq!(rate(&pace), Some(RATE_MAX));
+    }
+}
