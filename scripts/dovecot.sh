@@ -16,6 +16,7 @@
 #                      127.0.0.2, because Dovecot trusts a peer that has its own address
 #   --quota OCTETS     refuses mail above it
 #   --hidden yes|no    access rights hide every folder from everybody (default no)
+#   --compress yes|no  COMPRESS=DEFLATE is offered after login (default no)
 #   --servers DIR      where scripts/servers.sh unpacked, default .servers
 # Prints one line when it answers: "ready HOST IMAP_PORT IMAPS_PORT" (port 0: none).
 set -euo pipefail
@@ -32,7 +33,7 @@ command=$1
 dir=$2
 shift 2
 
-sep=/ prefix='' storage=maildir special=yes cert='' key='' plaintext=yes quota='' hidden=no servers=$top/.servers
+sep=/ prefix='' storage=maildir special=yes cert='' key='' plaintext=yes quota='' hidden=no compress=no servers=$top/.servers
 while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || fail "option $1 needs a value"
     case $1 in
@@ -45,6 +46,7 @@ while [ $# -gt 0 ]; do
         --plaintext) plaintext=$2 ;;
         --quota) quota=$2 ;;
         --hidden) hidden=$2 ;;
+        --compress) compress=$2 ;;
         --servers) servers=$2 ;;
         *) fail "unknown option $1" ;;
     esac
@@ -116,6 +118,9 @@ plugins='' imap_plugins='' quota_block=''
 if [ -n "$quota" ]; then
     plugins=quota imap_plugins=imap_quota
     quota_block=$(printf 'plugin {\n  quota = count:User quota\n  quota_rule = *:bytes=%s\n  quota_grace = 0\n  quota_vsizes = yes\n}' "$quota")
+fi
+if [ "$compress" = yes ]; then
+    plugins="$plugins zlib" imap_plugins="$imap_plugins imap_zlib"
 fi
 if [ "$hidden" = yes ]; then
     plugins="$plugins acl"

@@ -3,6 +3,7 @@
 mod again;
 mod bulk;
 mod codes;
+mod compress;
 mod cut;
 mod killed;
 mod late;

@@ -20,8 +20,18 @@ pub(super) struct Servers {
 
 impl Servers {
     pub(super) fn start() -> Self {
-        let old = std::thread::spawn(|| Dovecot::start(DovecotOptions::slash()));
-        let new = Dovecot::start(DovecotOptions::dot());
+        Self::start_as(DovecotOptions::slash(), DovecotOptions::dot())
+    }
+
+    /// Two servers that offer COMPRESS=DEFLATE.
+    pub(super) fn compressing() -> Self {
+        let offers = |options| DovecotOptions { compress: true, ..options };
+        Self::start_as(offers(DovecotOptions::slash()), offers(DovecotOptions::dot()))
+    }
+
+    fn start_as(old: DovecotOptions, new: DovecotOptions) -> Self {
+        let old = std::thread::spawn(|| Dovecot::start(old));
+        let new = Dovecot::start(new);
         Self { old: old.join().unwrap(), new }
     }
 

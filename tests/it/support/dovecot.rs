@@ -77,6 +77,8 @@ pub(crate) struct DovecotOptions {
     pub(crate) quota: Option<u64>,
     /// Whether access rights hide every folder, INBOX too, from everybody.
     pub(crate) hidden: bool,
+    /// Whether COMPRESS=DEFLATE is offered after login.
+    pub(crate) compress: bool,
 }
 
 impl DovecotOptions {
@@ -91,6 +93,7 @@ impl DovecotOptions {
             plaintext: Plaintext::Allowed,
             quota: None,
             hidden: false,
+            compress: false,
         }
     }
 
@@ -151,6 +154,7 @@ impl Dovecot {
             command.args(["--quota", &quota.to_string()]);
         }
         command.args(["--hidden", if options.hidden { "yes" } else { "no" }]);
+        command.args(["--compress", if options.compress { "yes" } else { "no" }]);
         let ca_pem_path = (options.tls == Tls::Implicit).then(|| {
             let certificates = Certificates::make(folder.path());
             command.arg("--cert").arg(&certificates.certificate);
