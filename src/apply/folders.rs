@@ -6,7 +6,10 @@ use crate::apply::run::{Run, folder_item};
 use crate::apply::spelling::Spellings;
 use crate::mail::{FolderName, Side, WireName};
 use crate::plan::{Action, FolderPair, Reason};
-use crate::store::Listing;
+use crate::store::{Destination, Listing, StoreError};
+
+/// What became of each folder.
+type Ends = Vec<Result<(), StoreError>>;
 
 impl Run<'_> {
     /// Creates what the plan creates and the destination lacks; lists once more afterwards, since the
@@ -14,21 +17,24 @@ impl Run<'_> {
     pub(super) fn create_folders(&mut self, listing: Listing) -> Result<Spellings, Fatal> {
         let before = Spellings::from(listing);
         let wires = self.work.destination_wires();
-        let mut created = Vec::new();
+        let (mut names, mut asked) = (Vec::new(), Vec::new());
         for action in &self.work.creates {
             let Action::CreateFolder { name, wire, role, .. } = action.clone() else { continue };
-            if before.among(&wire, &wires).is_some() {
-                continue;
+            if before.among(&wire, &wires).is_none() {
+                names.push(name);
+                asked.push((wire, role));
             }
-            let done = self.persist(|run| {
-                run.destination()?.create(&wire, role).map_err(at(Side::Destination))
-            });
-            match done {
+        }
+        let ends = self.each_or_all(
+            &asked,
+            |destination, asked| destination.create_all(asked),
+            |destination, (wire, role)| destination.create(wire, *role),
+        )?;
+        let mut created = Vec::new();
+        for ((name, (wire, _)), end) in names.into_iter().zip(asked).zip(ends) {
+            match end {
                 Ok(()) => created.push((name, wire)),
-                Err(Trouble::Fatal(fatal)) => return Err(fatal),
-                Err(Trouble::Store(_, error)) => {
-                    self.refuse_folder(name, wire, crate::apply::said(&error));
-                }
+                Err(error) => self.refuse_folder(name, wire, crate::apply::said(&error)),
             }
         }
         if created.is_empty() {
@@ -71,21 +77,27 @@ impl Run<'_> {
     /// Subscribes to what is not subscribed to yet.
     pub(super) fn subscribe(&mut self, spellings: &Spellings) -> Result<(), Fatal> {
         let wires = self.work.destination_wires();
+        let (mut names, mut asked) = (Vec::new(), Vec::new());
         for action in &self.work.subscriptions {
             let Action::Subscribe { name, wire, .. } = action.clone() else { continue };
             if self.refused.contains_key(&wire) {
                 continue;
             }
             let wire = spellings.among(&wire, &wires).unwrap_or(wire);
-            if spellings.is_subscribed(&wire) {
-                continue;
+            if !spellings.is_subscribed(&wire) {
+                names.push(name);
+                asked.push(wire);
             }
-            let done = self
-                .persist(|run| run.destination()?.subscribe(&wire).map_err(at(Side::Destination)));
-            match done {
+        }
+        let ends = self.each_or_all(
+            &asked,
+            |destination, asked| destination.subscribe_all(asked),
+            |destination, wire| destination.subscribe(wire),
+        )?;
+        for (name, end) in names.into_iter().zip(ends) {
+            match end {
                 Ok(()) => self.done.subscribed += 1,
-                Err(Trouble::Fatal(fatal)) => return Err(fatal),
-                Err(Trouble::Store(_, error)) => {
+                Err(error) => {
                     let said = Some(crate::apply::said(&error));
                     let reason = Reason::SubscriptionRefused;
                     let item = folder_item(name, Side::Destination, reason, said);
@@ -94,6 +106,34 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Does something to all folders at one go, or, where the connection does not live through that,
+    /// to one after the other, so that a folder at which it ends stops only itself. Twice is once.
+    fn each_or_all<T>(
+        &mut self,
+        asked: &[T],
+        all: impl Fn(&mut dyn Destination, &[T]) -> Result<Ends, StoreError>,
+        each: impl Fn(&mut dyn Destination, &T) -> Result<(), StoreError>,
+    ) -> Result<Ends, Fatal> {
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let at = at(Side::Destination);
+        match self.persist(|run| all(run.destination()?, asked).map_err(&at)) {
+            Ok(ends) => return Ok(ends),
+            Err(Trouble::Fatal(fatal)) => return Err(fatal),
+            Err(Trouble::Store(..)) => {}
+        }
+        let mut ends = Vec::new();
+        for one in asked {
+            match self.persist(|run| each(run.destination()?, one).map_err(&at)) {
+                Ok(()) => ends.push(Ok(())),
+                Err(Trouble::Fatal(fatal)) => return Err(fatal),
+                Err(Trouble::Store(_, error)) => ends.push(Err(error)),
+            }
+        }
+        Ok(ends)
     }
 
     /// Tries something that may be done twice until it is done, refused, or has failed too often.

@@ -1,5 +1,6 @@
 //! Making folders and subscribing to them.
 
+use crate::imap::ahead;
 use crate::imap::request::Command;
 use crate::imap::session::Session;
 use crate::mail::Role;
@@ -20,10 +21,9 @@ impl Session {
         folder: &WireName,
         role: Option<Role>,
     ) -> Result<(), StoreError> {
-        let attribute = role.filter(|_| self.abilities().create_special_use).and_then(attribute);
-        if let Some(attribute) = attribute {
-            let with_use =
-                Command::new("CREATE").folder(folder).words(&format!("(USE ({attribute}))"));
+        let plain = self.to_create(folder, None);
+        let with_use = self.to_create(folder, role);
+        if with_use != plain {
             match self.run(&with_use) {
                 // The folder matters more than its use: another one may have that already.
                 Err(StoreError::Refused(refusal)) if !is_there(&refusal) => {}
@@ -35,7 +35,7 @@ impl Session {
                 Err(fault) => return Err(fault),
             }
         }
-        match self.run(&Command::new("CREATE").folder(folder)) {
+        match self.run(&plain) {
             Ok(_) => {
                 self.accepted(folder);
                 Ok(())
@@ -51,6 +51,92 @@ impl Session {
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Creates folders in this order, as [`create`](Self::create) does each, and tells what became of
+    /// each. What the server refuses at first is tried again one by one, behind all others.
+    ///
+    /// # Errors
+    ///
+    /// Those that end the connection.
+    pub(super) fn create_all(
+        &mut self,
+        folders: &[(WireName, Option<Role>)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let commands: Vec<_> =
+            folders.iter().map(|(folder, role)| self.to_create(folder, *role)).collect();
+        self.each_ahead(
+            &commands,
+            &mut |refusal| is_there(refusal),
+            &mut |session, place| {
+                let (folder, role) = &folders[place];
+                session.create(folder, *role)
+            },
+            &mut |session, place| session.accepted(&folders[place].0),
+        )
+    }
+
+    fn to_create(&self, folder: &WireName, role: Option<Role>) -> Command {
+        let plain = Command::new("CREATE").folder(folder);
+        match role.filter(|_| self.abilities().create_special_use).and_then(attribute) {
+            Some(attribute) => plain.words(&format!("(USE ({attribute}))")),
+            None => plain,
+        }
+    }
+
+    /// Subscribes to folders, as [`subscribe`](Self::subscribe) does to each, and tells what became of
+    /// each.
+    ///
+    /// # Errors
+    ///
+    /// Those that end the connection.
+    pub(super) fn subscribe_all(
+        &mut self,
+        folders: &[WireName],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let commands: Vec<_> =
+            folders.iter().map(|folder| Command::new("SUBSCRIBE").folder(folder)).collect();
+        self.each_ahead(
+            &commands,
+            &mut |_| false,
+            &mut |session, place| session.subscribe(&folders[place]),
+            &mut |_, _| {},
+        )
+    }
+
+    /// Sends commands ahead where they can be, and does by itself what was refused, or cannot be sent
+    /// ahead.
+    fn each_ahead(
+        &mut self,
+        commands: &[Command],
+        is_as_good: &mut dyn FnMut(&Refusal) -> bool,
+        alone: &mut dyn FnMut(&mut Self, usize) -> Result<(), StoreError>,
+        done: &mut dyn FnMut(&mut Self, usize),
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let places: Vec<usize> =
+            (0..commands.len()).filter(|place| ahead::is_short(&commands[*place])).collect();
+        let short: Vec<_> = places.iter().map(|place| commands[*place].clone()).collect();
+        let mut is_done = vec![false; commands.len()];
+        self.run_ahead(&short, &mut |session, at, answer| {
+            let place = places[at];
+            is_done[place] = match answer {
+                Ok(_) => {
+                    done(session, place);
+                    true
+                }
+                Err(refusal) => is_as_good(&refusal),
+            };
+            Ok(())
+        })?;
+        let mut ends = Vec::new();
+        for (place, is_done) in is_done.into_iter().enumerate() {
+            let end = if is_done { Ok(()) } else { alone(self, place) };
+            match end {
+                Err(fault) if !fault.connection_is_good() => return Err(fault),
+                end => ends.push(end),
+            }
+        }
+        Ok(ends)
     }
 
     /// Subscribes to a folder.

@@ -13,6 +13,7 @@
 //! * Never uses a connection after anything but OK, NO or BAD.
 
 mod ability;
+mod ahead;
 mod append;
 mod change;
 mod command;

@@ -5,6 +5,7 @@
 //! * Never opens for writing but to change flags.
 //! * Never goes on in a folder that took the place of the one that was opened before.
 
+use crate::imap::ahead;
 use crate::imap::fetch::Opened;
 use crate::imap::reader::Code;
 use crate::imap::reader::Data;
@@ -95,6 +96,68 @@ impl Session {
             Ok(_) | Err(StoreError::Refused(_)) => Ok(()),
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Opens a folder for writing and leaves it again.
+    ///
+    /// # Errors
+    ///
+    /// As [`ensure_open`](Self::ensure_open).
+    pub(super) fn prepare(&mut self, folder: &WireName) -> Result<FolderState, StoreError> {
+        let state = self.select(folder)?;
+        self.leave(folder)?;
+        Ok(state)
+    }
+
+    /// Opens folders for writing, as [`prepare`](Self::prepare) does each, and leaves the last one.
+    ///
+    /// # Errors
+    ///
+    /// Those that end the connection.
+    pub(super) fn prepare_all(
+        &mut self,
+        folders: &[WireName],
+    ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
+        let mut states: Vec<Option<FolderState>> = vec![None; folders.len()];
+        let commands: Vec<_> =
+            folders.iter().map(|folder| self.to_open(folder, Access::Write)).collect();
+        let places: Vec<usize> =
+            (0..folders.len()).filter(|place| ahead::is_short(&commands[*place])).collect();
+        let short: Vec<_> = places.iter().map(|place| commands[*place].clone()).collect();
+        let mut turn = 0;
+        self.set_open(None);
+        self.run_ahead(&short, &mut |session, at, answer| {
+            if at != turn {
+                return Err(StoreError::Protocol("folders were opened out of turn".to_owned()));
+            }
+            turn += 1;
+            session.set_open(None);
+            let folder = &folders[places[at]];
+            let Ok(reply) = answer else { return Ok(()) };
+            session.accepted(folder);
+            let is_told =
+                |state: &FolderState| state.mailbox_id.is_some() || !session.abilities().object_id;
+            // What is not as expected is opened once more by itself, and told as it is then.
+            if let Ok(state) = read(&reply, Access::Write)
+                && is_told(&state)
+                && session.enter(folder, Access::Write, state.clone()).is_ok()
+            {
+                states[places[at]] = Some(state);
+            }
+            Ok(())
+        })?;
+        if let Some(open) = self.open_folder().map(|open| open.name.clone()) {
+            self.leave(&open)?;
+        }
+        let mut prepared = Vec::new();
+        for (folder, state) in folders.iter().zip(states) {
+            let state = state.map_or_else(|| self.prepare(folder), Ok);
+            match state {
+                Err(fault) if !fault.connection_is_good() => return Err(fault),
+                done => prepared.push(done),
+            }
+        }
+        Ok(prepared)
     }
 
     fn open_as(&mut self, folder: &WireName, access: Access) -> Result<FolderState, StoreError> {

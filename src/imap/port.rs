@@ -114,6 +114,7 @@ impl<M: Send> Look for Port<M> {
         items: Items,
         sink: &mut dyn VisitSink,
     ) -> Result<(), StoreError> {
+        self.session.consider_compression()?;
         let mut from = 0;
         while let Some(visit) = visits.get(from) {
             // Whether a folder keeps MODSEQ is known when it is open.
@@ -163,6 +164,7 @@ impl<M: Send> Source for Port<M> {
         visits: &[Visit<'_>],
         sink: &mut dyn VisitSink,
     ) -> Result<(), StoreError> {
+        self.session.consider_compression()?;
         let mut from = 0;
         while let Some(visit) = visits.get(from) {
             let ahead = fetch::count_ahead(&visits[from..]);
@@ -187,14 +189,33 @@ impl Destination for Port<Adds> {
         self.session.create(folder, role)
     }
 
+    fn create_all(
+        &mut self,
+        folders: &[(WireName, Option<Role>)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.session.create_all(folders)
+    }
+
+    fn subscribe_all(
+        &mut self,
+        folders: &[WireName],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.session.subscribe_all(folders)
+    }
+
     fn subscribe(&mut self, folder: &WireName) -> Result<(), StoreError> {
         self.session.subscribe(folder)
     }
 
     fn prepare(&mut self, folder: &WireName) -> Result<FolderState, StoreError> {
-        let state = self.session.select(folder)?;
-        self.session.leave(folder)?;
-        Ok(state)
+        self.session.prepare(folder)
+    }
+
+    fn prepare_all(
+        &mut self,
+        folders: &[WireName],
+    ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
+        self.session.prepare_all(folders)
     }
 
     fn append(&mut self, queue: &mut dyn AppendQueue) -> Result<AppendOutcome, StoreError> {

@@ -20,6 +20,7 @@ use crate::imap::ability;
 use crate::imap::append;
 use crate::imap::append::Proof;
 use crate::imap::append::Terms;
+use crate::imap::command::foreign_tag;
 use crate::imap::compress::Agreement;
 use crate::imap::compress::Compressor;
 use crate::imap::fetch::Opened;
@@ -225,7 +226,9 @@ impl Session {
             return Err(given_up());
         }
         exchange.begin();
+        exchange.wire_mut().pace_mut().moves(Some(Way::Down));
         let done = work(self, &mut exchange);
+        exchange.wire_mut().pace_mut().moves(None);
         drop(exchange);
         done.map_err(|fault| self.settle(fault))
     }
@@ -273,6 +276,11 @@ impl Session {
     /// Notes that a command with this name's octets was answered OK.
     pub(super) fn accepted(&mut self, folder: &WireName) {
         self.proof.accept_mailbox(folder);
+    }
+
+    /// A refusal without secrets.
+    pub(super) fn clean_refusal(&self, refusal: Refusal) -> Refusal {
+        self.redactor.clean_refusal(refusal)
     }
 
     /// A fault without secrets.
@@ -343,10 +351,13 @@ impl Session {
                     exchange.wire_mut().put(format!("{{{}}}\r\n", octets.len()).as_bytes())?;
                     exchange.wire_mut().flush()?;
                     if let Answer::Tagged = exchange.next()? {
-                        return match end_of(&mut exchange, Some(&tag))? {
+                        return match end_of(&mut exchange)? {
+                            (answered, _) if answered != tag => Err(foreign_tag(&answered)),
                             // OK in place of `+`: what it agreed to is not what was asked.
-                            Ok(_) => Err(StoreError::Protocol("OK to half a command".to_owned())),
-                            Err(refusal) => Err(StoreError::Refused(refusal)),
+                            (_, Ok(_)) => {
+                                Err(StoreError::Protocol("OK to half a command".to_owned()))
+                            }
+                            (_, Err(refusal)) => Err(StoreError::Refused(refusal)),
                         };
                     }
                     exchange.wire_mut().put(octets)?;
@@ -436,8 +447,20 @@ pub(super) fn answer_to(
     exchange: &mut Exchange,
     tag: &str,
 ) -> Result<Result<Reply, Refusal>, StoreError> {
+    let (answered, end) = next_answer(exchange)?;
+    if tag == answered { Ok(end) } else { Err(foreign_tag(&answered)) }
+}
+
+/// Reads up to the next answer of a command; returns also its tag.
+///
+/// # Errors
+///
+/// Those that end the connection.
+pub(super) fn next_answer(
+    exchange: &mut Exchange,
+) -> Result<(String, Result<Reply, Refusal>), StoreError> {
     while let Answer::Continue(_) = exchange.next()? {}
-    end_of(exchange, Some(tag))
+    end_of(exchange)
 }
 
 /// Reads how a command ended that `imap` ran.
@@ -445,7 +468,7 @@ pub(super) fn reply_of(tap: &Tap, ended: Result<(), imap::Error>) -> Result<Repl
     let mut exchange = tap.exchange();
     match ended {
         Ok(()) | Err(imap::Error::No(_) | imap::Error::Bad(_)) => {
-            end_of(&mut exchange, None)?.map_err(StoreError::Refused)
+            end_of(&mut exchange)?.1.map_err(StoreError::Refused)
         }
         Err(fault) => Err(exchange.take_fault().unwrap_or_else(|| match fault {
             imap::Error::TagMismatch(_) => {
@@ -460,23 +483,16 @@ pub(super) fn reply_of(tap: &Tap, ended: Result<(), imap::Error>) -> Result<Repl
     }
 }
 
-/// Reads the tagged line: a reply for OK, a refusal for NO and BAD. With `tag`, only its answer will
-/// do; `imap` has compared its own already.
-fn end_of(
-    exchange: &mut Exchange,
-    tag: Option<&str>,
-) -> Result<Result<Reply, Refusal>, StoreError> {
-    let Parsed::Tagged { tag: answered, status, code, text } = reader::parse(exchange.tagged())
-    else {
+/// Reads the tagged line: its tag, and a reply for OK, a refusal for NO and BAD.
+fn end_of(exchange: &mut Exchange) -> Result<(String, Result<Reply, Refusal>), StoreError> {
+    let Parsed::Tagged { tag, status, code, text } = reader::parse(exchange.tagged()) else {
         return Err(StoreError::Protocol("neither OK, NO nor BAD for an answer".to_owned()));
     };
-    if tag.is_some_and(|tag| tag != answered) {
-        return Err(StoreError::Protocol("an answer to a command that was not sent".to_owned()));
-    }
     tracing::trace!(?status, "answered");
-    Ok(match status {
+    let end = match status {
         Status::Ok => Ok(Reply { untagged: exchange.take_seen(), code }),
         Status::No => Err(reader::refusal(false, code, text, &[])),
         Status::Bad => Err(reader::refusal(true, code, text, &[])),
-    })
+    };
+    Ok((tag, end))
 }

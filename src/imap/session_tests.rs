@@ -558,3 +558,91 @@ fn a_session_whose_compression_fails_is_given_up() {
     assert!(matches!(session.consider_compression(), Err(StoreError::Connection(_))));
     assert!(matches!(command_ok(&mut session, "NOOP"), Err(StoreError::Connection(_))));
 }
+
+fn wires(names: &[&str]) -> Vec<WireName> {
+    names.iter().map(|name| WireName::new(name.as_bytes())).collect()
+}
+
+/// `.` for what was done, else what the server said.
+fn ends<T>(ends: Result<Vec<Result<T, StoreError>>, StoreError>) -> String {
+    let word = |end: Result<T, StoreError>| end.err().map_or(".".to_owned(), |e| e.to_string());
+    ends.unwrap().into_iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn folders_are_created_ahead_and_what_is_refused_is_tried_alone() {
+    let (mut session, sent) = session(
+        &[
+            b"$T OK\r\n",
+            b"$T NO [ALREADYEXISTS] it is\r\n",
+            b"$T NO no parent yet\r\n",
+            b"$T NO [NOPERM] never\r\n",
+            // The one that needs a literal and the two that were refused, by themselves.
+            b"$T NO no parent yet\r\n",
+            b"$T NO\r\n",
+            b"$T NO [NOPERM] never\r\n",
+            b"+ go\r\n",
+            b"$T OK\r\n",
+        ],
+        Then::Silence,
+    );
+    let folders = wires(&["a", "b", "c/d", "e", "caf\u{e9}"]).into_iter();
+    let folders: Vec<_> = folders.map(|folder| (folder, None)).collect();
+    let said = "the server said NO no parent yet the server said NO [NOPERM] never";
+    assert_eq!(ends(session.create_all(&folders)), format!(". . {said} ."));
+    let lines = sent.lines();
+    assert_eq!(
+        lines[2..6].concat(),
+        "X1 CREATE \"a\"X2 CREATE \"b\"X3 CREATE \"c/d\"X4 CREATE \"e\""
+    );
+    assert!(lines[6].ends_with("CREATE \"c/d\""), "{lines:?}");
+    assert!(lines[7].contains("STATUS \"c/d\""), "{lines:?}");
+    assert!(lines[8].ends_with("CREATE \"e\""), "{lines:?}");
+    assert!(lines[9].ends_with("CREATE {5}"), "{lines:?}");
+}
+
+#[test]
+fn answers_of_commands_sent_ahead_are_told_apart_by_their_tags() {
+    let (mut session, _) = session(
+        &[b"", b"", b"X3 OK\r\nX1 NO [NOPERM] one\r\nX2 OK\r\n", b"$T NO [NOPERM] one\r\n"],
+        Then::Silence,
+    );
+    let said = ends(session.subscribe_all(&wires(&["a", "b", "c"])));
+    assert_eq!(said, "the server said NO [NOPERM] one . .");
+}
+
+#[test]
+fn an_answer_to_nothing_that_was_sent_ahead_ends_the_session() {
+    for answer in [&b"X7 OK\r\n"[..], b"X1 OK\r\nX1 OK\r\n", b"* BYE\r\n"] {
+        let (mut session, _) = session(&[b"", answer], Then::Close);
+        let fault = session.subscribe_all(&wires(&["a", "b"])).unwrap_err();
+        assert!(!fault.connection_is_good(), "{fault}");
+        assert!(command_ok(&mut session, "NOOP").is_err());
+    }
+}
+
+#[test]
+fn folders_are_prepared_ahead_and_none_stays_open() {
+    let selected = b"* 0 EXISTS\r\n* OK [UIDVALIDITY 5] x\r\n* OK [UIDNEXT 1] x\r\n$T OK\r\n";
+    let (mut session, sent) = session(
+        &[selected, b"$T NO [NOPERM] no\r\n", selected, NOOP_OK, NOOP_OK, b"$T NO [NOPERM] no\r\n"],
+        Then::Silence,
+    );
+    let prepared = session.prepare_all(&wires(&["a", "b", "c"])).unwrap();
+    let told: Vec<_> =
+        prepared.iter().map(|one| one.as_ref().ok().map(|one| one.messages)).collect();
+    assert_eq!(told, [Some(0), None, Some(0)]);
+    assert!(session.open_folder().is_none());
+    let lines = sent.lines();
+    assert_eq!(lines[2..5].concat(), "X1 SELECT \"a\"X2 SELECT \"b\"X3 SELECT \"c\"");
+    // Without UNSELECT: a folder that is open for writing must not be closed, which expunges.
+    assert!(lines[5].ends_with("EXAMINE \"c\"") && lines[6].ends_with("CLOSE"), "{lines:?}");
+    assert!(lines[7].ends_with("SELECT \"b\""), "{lines:?}");
+}
+
+#[test]
+fn folders_that_are_opened_out_of_turn_end_the_session() {
+    let (mut session, _) = session(&[b"", b"X2 OK\r\nX1 OK\r\n"], Then::Silence);
+    let fault = session.prepare_all(&wires(&["a", "b"])).unwrap_err();
+    assert!(matches!(fault, StoreError::Protocol(_)), "{fault:?}");
+}

@@ -196,6 +196,26 @@ pub trait Destination: Source {
     /// [`StoreError::Refused`] where the server does not.
     fn subscribe(&mut self, folder: &WireName) -> Result<(), StoreError>;
 
+    /// Subscribes to folders, as [`subscribe`](Self::subscribe) does, without waiting for one before
+    /// the next is asked for, where the adapter can. Returns what became of each.
+    ///
+    /// # Errors
+    ///
+    /// Those that end a connection.
+    fn subscribe_all(
+        &mut self,
+        folders: &[WireName],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let mut done = Vec::new();
+        for folder in folders {
+            match self.subscribe(folder) {
+                Err(fault) if !fault.connection_is_good() => return Err(fault),
+                end => done.push(end),
+            }
+        }
+        Ok(done)
+    }
+
     /// Opens an empty folder as one that is about to be written to (SELECT), tells its state, and leaves
     /// it again. Some servers make up a UIDVALIDITY for an empty folder each time they are asked, until
     /// somebody opens it so.

@@ -12,6 +12,8 @@
 
 use std::collections::VecDeque;
 
+use crate::imap::ahead;
+use crate::imap::ahead::AHEAD_OCTETS_MAX;
 use crate::imap::command::set_lines;
 use crate::imap::fetch::Line;
 use crate::imap::fetch::Nobody;
@@ -34,10 +36,6 @@ use crate::store::MissingWhy;
 use crate::store::StoreError;
 use crate::store::Visit;
 use crate::store::VisitSink;
-
-/// Octets of commands that are sent before the first of them is answered. The smallest socket buffers
-/// hold as much, whatever else the server is writing.
-const AHEAD_OCTETS_MAX: usize = 16 * 1024;
 
 /// Most octets of the commands of one visit: twice a name, a set of UIDs, and our own words.
 const VISIT_OCTETS_MAX: usize = 4 * 1024;
@@ -200,16 +198,8 @@ impl Tour<'_> {
 
     /// Queues one line; returns its tag.
     fn put(&mut self, command: &Command, octets: &mut usize) -> Result<String, StoreError> {
-        let line = command.line().filter(|_| command.is_sayable());
-        let line = line.ok_or_else(|| {
-            // `count_ahead` leaves them out.
-            StoreError::Connection("a command that cannot be sent ahead".to_owned())
-        })?;
-        tracing::trace!(command = %command.traced(), "sent ahead");
-        let tag = self.exchange.wire_mut().tag();
-        let line = format!("{tag} {line}\r\n");
-        self.exchange.wire_mut().put(line.as_bytes())?;
-        *octets += line.len();
+        let (tag, length) = ahead::put(self.exchange, command)?;
+        *octets += length;
         Ok(tag)
     }
 
