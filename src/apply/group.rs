@@ -187,6 +187,12 @@ impl Group {
         })
     }
 
+    /// What copying it costs, in octets, with so many for each message on top.
+    pub(super) fn cost(&self, message: u64) -> u64 {
+        let sets = self.pairs.iter().flat_map(|todo| &todo.sets);
+        sets.map(|set| set.octets.saturating_add(set.uids.len().saturating_mul(message))).sum()
+    }
+
     /// Tells whether anything is still to be copied here.
     pub(super) fn has_work(&self) -> bool {
         self.pairs.iter().any(|todo| todo.left() > 0)

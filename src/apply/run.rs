@@ -232,12 +232,17 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn finish(mut self) -> Applied {
-        self.done.reconnected = self.source.reconnected + self.destination.reconnected;
-        self.done.source_compression = self.source.compression();
-        self.done.destination_compression = self.destination.compression();
+    /// Ends the sessions of a lane; returns what it did.
+    pub(super) fn end(mut self) -> Applied {
+        self.done.reconnected += self.source.reconnected + self.destination.reconnected;
         self.source.close();
         self.destination.close();
+        self.done
+    }
+
+    fn finish(mut self) -> Applied {
+        self.done.source_compression = self.source.compression();
+        self.done.destination_compression = self.destination.compression();
         // A run that came no further than a login leaves what the last one found: it is as open as it was.
         if self.met
             && let Err(fault) = self.state.replace_items("apply", &self.done.items)
@@ -245,7 +250,7 @@ impl<'r> Run<'r> {
         {
             self.done.fatal = Some(Fatal::State(fault));
         }
-        self.done
+        self.end()
     }
 
     /// What making sessions needs.

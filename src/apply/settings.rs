@@ -15,4 +15,9 @@ pub struct Settings {
     pub max_items: Option<u64>,
     /// Octets of messages in flight.
     pub memory: usize,
+    /// Connections to either side at once, at most.
+    pub connections: u16,
+    /// How much there is to be for each connection beyond the first, in octets; each message counts for
+    /// some more than it has.
+    pub connection_worth: u64,
 }

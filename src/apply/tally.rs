@@ -76,6 +76,29 @@ impl Applied {
         self.items.push(item);
     }
 
+    /// Adds what another lane of the run did.
+    pub(super) fn add(&mut self, other: Self) {
+        self.copied += other.copied;
+        self.octets += other.octets;
+        self.found += other.found;
+        self.sent_again += other.sent_again;
+        self.reconnected += other.reconnected;
+        self.waited += other.waited;
+        self.source_moved_on |= other.source_moved_on;
+        self.stale |= other.stale;
+        self.somebody_else |= other.somebody_else;
+        self.quota |= other.quota;
+        for (reason, messages) in other.left_out {
+            self.leave_out(reason, messages);
+        }
+        other.notes.into_iter().for_each(|note| self.note(note));
+        self.items.extend(other.items);
+        self.fatal = match (self.fatal.take(), other.fatal) {
+            (None | Some(Fatal::Stopped), Some(fatal)) => Some(fatal),
+            (fatal, _) => fatal,
+        };
+    }
+
     /// Counts messages that are left out.
     pub(super) fn leave_out(&mut self, reason: Reason, messages: u64) {
         if messages > 0 {

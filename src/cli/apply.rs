@@ -29,6 +29,12 @@ use crate::resolve::Migration;
 use crate::session::{Clock as _, SystemClock};
 use crate::state;
 
+/// What is worth another connection, in octets: logging in on both sides takes as long as copying so much.
+const CONNECTION_WORTH: u64 = 2_000_000;
+
+/// Connections to either side, until the manifest can set them.
+const CONNECTIONS: u16 = 4;
+
 /// Octets of messages in flight, until the manifest can set them.
 const MEMORY: usize = 4 << 20;
 
@@ -223,6 +229,8 @@ fn carry_out(
                 reconnect_for: migration.errors.reconnect_for,
                 max_items: migration.errors.max_items,
                 memory: MEMORY,
+                connections: CONNECTIONS,
+                connection_worth: CONNECTION_WORTH,
             },
             clock: &clock,
             stop: &interrupts.stop,

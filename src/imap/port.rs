@@ -7,6 +7,9 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 
 use secrecy::SecretString;
@@ -236,13 +239,14 @@ impl Destination for Port<Adds> {
     }
 }
 
-/// Opens sessions with one server, one after the other.
+/// Opens sessions with one server. Clones share what they learn of it.
+#[derive(Clone)]
 pub struct Connector {
     server: Server,
     side: Side,
     credentials: Credentials,
     known: Known,
-    refused: Option<Refusal>,
+    refused: Arc<Mutex<Option<Refusal>>>,
 }
 
 impl Connector {
@@ -257,11 +261,15 @@ impl Connector {
             windows_stopped: Arc::new(AtomicBool::new(false)),
             compression: Agreement::new(server.compress),
         };
-        Self { server, side, credentials, known, refused: None }
+        Self { server, side, credentials, known, refused: Arc::default() }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Refusal>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn port<M>(&mut self) -> Result<Box<Port<M>>, StoreError> {
-        if let Some(refusal) = &self.refused {
+        if let Some(refusal) = &*self.refused() {
             return Err(StoreError::Login(refusal.clone()));
         }
         let (wire, secured) = connect::connect(&self.server)?;
@@ -271,7 +279,7 @@ impl Connector {
                 if let StoreError::Login(refusal) = &fault
                     && !refusal.asks_for_patience()
                 {
-                    self.refused = Some(refusal.clone());
+                    *self.refused() = Some(refusal.clone());
                 }
                 Err(fault)
             }
@@ -284,6 +292,10 @@ impl Connect<dyn Source> for Connector {
         Ok(self.port::<Reads>()?)
     }
 
+    fn another(&self) -> Box<dyn Connect<dyn Source>> {
+        Box::new(self.clone())
+    }
+
     fn side(&self) -> Side {
         self.side
     }
@@ -292,6 +304,10 @@ impl Connect<dyn Source> for Connector {
 impl Connect<dyn Destination> for Connector {
     fn connect(&mut self) -> Result<Box<dyn Destination>, StoreError> {
         Ok(self.port::<Adds>()?)
+    }
+
+    fn another(&self) -> Box<dyn Connect<dyn Destination>> {
+        Box::new(self.clone())
     }
 
     fn side(&self) -> Side {

@@ -47,6 +47,12 @@ impl<S: Look + ?Sized> Held<S> {
         Self { connector, session: None, reconnected: 0, connected_once: false, compression: None }
     }
 
+    /// A second session beside this one, to be made when it is asked for.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(self.connector.another())
+    }
+
     /// Which side it is.
     #[must_use]
     pub fn side(&self) -> Side {

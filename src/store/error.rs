@@ -243,6 +243,10 @@ pub trait Connect<S: ?Sized>: Send {
     /// [`StoreError`], of which [`StoreError::retry`] tells what to do.
     fn connect(&mut self) -> Result<Box<S>, StoreError>;
 
+    /// Another connector of the same server and login, for a second session beside the first. What one
+    /// of them learns holds for both.
+    fn another(&self) -> Box<dyn Connect<S>>;
+
     /// Which side this is, for reports.
     fn side(&self) -> Side;
 }

@@ -257,6 +257,10 @@ impl Connect<dyn Source> for MemoryConnector {
         Ok(Box::new(self.server.session()?))
     }
 
+    fn another(&self) -> Box<dyn Connect<dyn Source>> {
+        Box::new(self.clone())
+    }
+
     fn side(&self) -> Side {
         self.side
     }
@@ -265,6 +269,10 @@ impl Connect<dyn Source> for MemoryConnector {
 impl Connect<dyn Destination> for MemoryConnector {
     fn connect(&mut self) -> Result<Box<dyn Destination>, StoreError> {
         Ok(Box::new(self.server.session()?))
+    }
+
+    fn another(&self) -> Box<dyn Connect<dyn Destination>> {
+        Box::new(self.clone())
     }
 
     fn side(&self) -> Side {

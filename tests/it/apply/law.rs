@@ -213,10 +213,12 @@ proptest! {
         losses in proptest::collection::vec(
             (0..40_u64, select(vec![Loss::BeforeSending, Loss::HandedOver, Loss::Reply])), 1..4),
         cut in 0..9_000_u64,
+        connections in 1..4_u16,
     ) {
         let mut undisturbed = world(&source, &destination, &wishes);
         undisturbed.migrate();
         let mut world = world(&source, &destination, &wishes);
+        world.settings.connections = connections;
         let plan = world.plan();
         world.source.cut_fetch_after(cut);
         for (effect, loss) in losses {

@@ -154,6 +154,8 @@ impl World {
                 reconnect_for: Duration::from_mins(5),
                 max_items: None,
                 memory: 1 << 20,
+                connections: 1,
+                connection_worth: 1,
             },
             stop: Stop::default(),
             only: Only::All,
