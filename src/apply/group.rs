@@ -244,13 +244,11 @@ impl Group {
             && (self.proved || self.first.is_empty())
     }
 
-    /// Every set of messages that can be sent, with its pair and its recipe.
-    pub(super) fn all_sets(&self) -> Vec<(usize, UidSet, u32)> {
-        let of_pair = |(index, todo): (usize, &PairTodo)| {
-            let full = todo.sets.iter().filter(|set| !set.uids.is_empty());
-            full.map(|set| (index, set.uids.clone(), set.recipe)).collect::<Vec<_>>()
-        };
-        self.pairs.iter().enumerate().flat_map(of_pair).collect()
+    /// Every set of messages that is to be sent, with the position of its pair.
+    pub(super) fn all_sets(&self) -> impl Iterator<Item = (usize, &CopySet)> {
+        self.pairs.iter().enumerate().flat_map(|(index, todo)| {
+            todo.sets.iter().filter(|set| !set.uids.is_empty()).map(move |set| (index, set))
+        })
     }
 
     /// The pair to work on next, and the set of its messages that share a recipe.

@@ -11,11 +11,18 @@ use crate::apply::group::Group;
 use crate::apply::look::Candidate;
 use crate::apply::pass::{Ended, Leg, Pass, Reading};
 use crate::apply::run::Run;
+use crate::apply::work::CopySet;
 use crate::mail::{InternalDate, Side, Uid, UidSet, WireName};
 use crate::store::{
-    FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, RowHead, StoreError, Visit,
-    VisitSink,
+    Compression, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, RowHead,
+    StoreError, Visit, VisitSink,
 };
+
+/// What the speed of a line is told from, in octets.
+const SAMPLE_OCTETS: u64 = 3 << 20;
+
+/// How much has to be left for a sample to pay, in octets.
+const SAMPLE_WORTH: u64 = 16 << 20;
 
 /// Folders that were opened, by their numbers.
 type Opened = Vec<(usize, Result<FolderState, StoreError>)>;
@@ -25,8 +32,34 @@ type Opened = Vec<(usize, Result<FolderState, StoreError>)>;
 enum Part {
     /// The first few, which are read back.
     First,
+    /// So many that the speed of the lines can be told from them.
+    Sample,
     /// All.
     All,
+}
+
+impl Part {
+    /// How many messages of a set go; what they have is taken off what is left of a sample.
+    fn messages(self, set: &CopySet, octets: &mut u64) -> u64 {
+        match self {
+            Self::First => FIRST_BATCH,
+            Self::All => u64::MAX,
+            Self::Sample => {
+                let each = (set.octets / set.uids.len().max(1)).max(1);
+                let messages = octets.div_ceil(each).min(set.uids.len());
+                *octets = octets.saturating_sub(messages.saturating_mul(each));
+                messages
+            }
+        }
+    }
+
+    /// How many of the first messages of a set are kept for reading back.
+    fn keep(self) -> usize {
+        match self {
+            Self::First => usize::try_from(FIRST_BATCH).unwrap_or(usize::MAX),
+            Self::Sample | Self::All => 0,
+        }
+    }
 }
 
 impl Run<'_> {
@@ -47,15 +80,27 @@ impl Run<'_> {
             self.move_all(groups, &new, Part::First)?;
             self.read_back_all(groups, &new)?;
         }
-        let goes_on = |&number: &usize| {
-            let group: &Group = &groups[number];
-            group.proved && group.is_calm() && group.has_work()
-        };
-        let rest: Vec<usize> = ready.into_iter().filter(goes_on).collect();
+        let mut rest = ready;
+        rest.retain(|&number| goes_on(&groups[number]));
+        if self.is_worth_a_sample(groups, &rest)? {
+            self.move_all(groups, &rest, Part::Sample)?;
+            rest.retain(|&number| goes_on(&groups[number]));
+        }
         if rest.is_empty() || self.is_to_stop() {
             return Ok(());
         }
         self.move_all(groups, &rest, Part::All)
+    }
+
+    /// Tells whether it is still open if one of the lines is worth compressing. That is decided when
+    /// nothing is under way.
+    fn is_worth_a_sample(&mut self, groups: &[Group], rest: &[usize]) -> Result<bool, Trouble> {
+        let sets = rest.iter().flat_map(|&number| groups[number].all_sets());
+        let octets: u64 = sets.map(|(_, set)| set.octets).sum();
+        let (source, destination) = self.both()?;
+        let undecided =
+            [source.compression(), destination.compression()].contains(&Compression::Undecided);
+        Ok(undecided && octets >= SAMPLE_WORTH)
     }
 
     /// Opens the folders, and returns the numbers of those that are as they should be.
@@ -141,21 +186,19 @@ impl Run<'_> {
         let work = self.work;
         let (now, memory, run) = (self.clock.now(), self.settings.memory, self.id);
         let (mut legs, mut targets, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        let mut octets = SAMPLE_OCTETS;
         for &number in numbers {
             let group = &groups[number];
             let (Some(target), Some(place)) = (group.target(), &group.place) else { continue };
-            let sets = group.all_sets();
-            for (index, uids, recipe) in sets {
-                let Some(recipe) = work.recipe(recipe) else { continue };
+            for (index, set) in group.all_sets() {
+                let Some(recipe) = work.recipe(set.recipe) else { continue };
                 let leg = leg(&group.pairs[index], place, recipe);
                 let target = targets.len();
-                legs.push(match part {
-                    Part::First => {
-                        let keep = usize::try_from(FIRST_BATCH).unwrap_or(10);
-                        Leg { uids: first_of(&uids, FIRST_BATCH), target, keep, ..leg }
-                    }
-                    Part::All => Leg { uids, target, ..leg },
-                });
+                let uids = first_of(&set.uids, part.messages(set, &mut octets));
+                if uids.is_empty() {
+                    continue;
+                }
+                legs.push(Leg { uids, target, keep: part.keep(), ..leg });
                 places.push((number, index));
                 if part == Part::First {
                     break;
@@ -233,6 +276,11 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Tells whether a folder takes more of this wave.
+fn goes_on(group: &Group) -> bool {
+    group.proved && group.is_calm() && group.has_work()
 }
 
 /// The states of folders that are only opened.
