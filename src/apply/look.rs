@@ -57,7 +57,7 @@ fn collect(
     }
     let mut sink =
         Collect { found: Vec::new(), head: RowHead::default(), header: Vec::new(), keep };
-    store.scan(folder, uids, Items { facts: true, mod_seq: false, header }, &mut sink)?;
+    store.scan(folder, uids, Items { facts: true, header, ..Items::default() }, &mut sink)?;
     let mut found = sink.found;
     found.retain(|candidate| uids.contains(candidate.uid));
     found.sort_unstable_by_key(|candidate| candidate.uid);

@@ -27,7 +27,7 @@ const LOOKS_FOR_UNPLACED: u32 = 2;
 
 /// What a folder that was opened is held against.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
+pub(super) struct Standing {
     /// Intents without an outcome.
     open: Vec<OpenIntent>,
     /// The lowest UID at which something unknown may be; nothing where there can be none.
@@ -40,12 +40,12 @@ type Linked = BTreeMap<(FolderId, Uid), Link>;
 impl Run<'_> {
     /// Holds what a folder is now against what is known of it: whether anything may be there of which we
     /// do not know. Asks state only.
-    pub(super) fn survey(
+    pub(super) fn standing(
         &mut self,
         group: &mut Group,
         opened: &FolderState,
-    ) -> Result<Survey, Trouble> {
-        let Some(place) = group.place.clone() else { return Ok(Survey::default()) };
+    ) -> Result<Standing, Trouble> {
+        let Some(place) = group.place.clone() else { return Ok(Standing::default()) };
         let open = self.state.open_intents(place.folder)?;
         let stored = self.state.highest_stored(place.folder)?;
         let known = group.planned_from().max(stored.map_or(Uid::MIN, Uid::next));
@@ -61,7 +61,7 @@ impl Run<'_> {
             place.from = place.from.max(watermark);
         }
         let quiet = !group.must_look && open.is_empty() && (!moved || nothing_to_copy);
-        Ok(Survey { open, watermark: Some(watermark).filter(|_| !quiet) })
+        Ok(Standing { open, watermark: Some(watermark).filter(|_| !quiet) })
     }
 
     /// Looks where something may have arrived, and settles every open intent that can be.
@@ -70,7 +70,7 @@ impl Run<'_> {
         group: &mut Group,
         opened: &FolderState,
     ) -> Result<(), Trouble> {
-        let Survey { open, watermark: Some(watermark) } = self.survey(group, opened)? else {
+        let Standing { open, watermark: Some(watermark) } = self.standing(group, opened)? else {
             return Ok(());
         };
         let wire = group.wire.clone();

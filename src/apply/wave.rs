@@ -14,8 +14,8 @@ use crate::apply::run::Run;
 use crate::apply::work::CopySet;
 use crate::mail::{InternalDate, Side, Uid, UidSet, WireName};
 use crate::store::{
-    Compression, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, RowHead,
-    StoreError, Visit, VisitSink,
+    Compression, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead,
+    StoreError, Survey, VisitSink,
 };
 
 /// What the speed of a line is told from, in octets.
@@ -29,7 +29,7 @@ type Opened = Vec<(usize, Result<FolderState, StoreError>)>;
 
 /// Which messages of a folder go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum Share {
     /// The first few, which are read back.
     First,
     /// So many that the speed of the lines can be told from them.
@@ -38,7 +38,7 @@ enum Part {
     All,
 }
 
-impl Part {
+impl Share {
     /// How many messages of a set go; what they have is taken off what is left of a sample.
     fn messages(self, set: &CopySet, octets: &mut u64) -> u64 {
         match self {
@@ -77,19 +77,19 @@ impl Run<'_> {
         let is_new = |&number: &usize| !groups[number].proved;
         let new: Vec<usize> = ready.iter().copied().filter(is_new).collect();
         if !new.is_empty() {
-            self.move_all(groups, &new, Part::First)?;
+            self.move_all(groups, &new, Share::First)?;
             self.read_back_all(groups, &new)?;
         }
         let mut rest = ready;
         rest.retain(|&number| goes_on(&groups[number]));
         if self.is_worth_a_sample(groups, &rest)? {
-            self.move_all(groups, &rest, Part::Sample)?;
+            self.move_all(groups, &rest, Share::Sample)?;
             rest.retain(|&number| goes_on(&groups[number]));
         }
         if rest.is_empty() || self.is_to_stop() {
             return Ok(());
         }
-        self.move_all(groups, &rest, Part::All)
+        self.move_all(groups, &rest, Share::All)
     }
 
     /// Tells whether it is still open if one of the lines is worth compressing. That is decided when
@@ -147,15 +147,12 @@ impl Run<'_> {
         if numbers.is_empty() {
             return Ok(Vec::new());
         }
-        let nothing = UidSet::new();
-        let visits: Vec<Visit<'_>> = numbers
+        let folders: Vec<Survey<'_>> = numbers
             .iter()
-            .map(|&number| Visit { folder: &groups[number].wire, uids: &nothing })
+            .map(|&number| Survey { folder: &groups[number].wire, parts: &[] })
             .collect();
         let mut states = States::default();
-        self.destination()?
-            .scan_visits(&visits, Items::default(), &mut states)
-            .map_err(at(Side::Destination))?;
+        self.destination()?.survey(&folders, &mut states).map_err(at(Side::Destination))?;
         Ok(states.0.into_iter().map(|(visit, state)| (numbers[visit], state)).collect())
     }
 
@@ -168,7 +165,7 @@ impl Run<'_> {
         Ok(group.is_same(opened)
             && self.place(group, opened)?
             && self.knows_identity_is_kept(group)?
-            && self.survey(group, opened)?.watermark.is_none()
+            && self.standing(group, opened)?.watermark.is_none()
             && group.is_calm())
     }
 
@@ -177,7 +174,7 @@ impl Run<'_> {
         &mut self,
         groups: &mut [Group],
         numbers: &[usize],
-        part: Part,
+        share: Share,
     ) -> Result<(), Trouble> {
         for &number in numbers {
             let group = &mut groups[number];
@@ -194,13 +191,13 @@ impl Run<'_> {
                 let Some(recipe) = work.recipe(set.recipe) else { continue };
                 let leg = leg(&group.pairs[index], place, recipe);
                 let target = targets.len();
-                let uids = first_of(&set.uids, part.messages(set, &mut octets));
+                let uids = first_of(&set.uids, share.messages(set, &mut octets));
                 if uids.is_empty() {
                     continue;
                 }
-                legs.push(Leg { uids, target, keep: part.keep(), ..leg });
+                legs.push(Leg { uids, target, keep: share.keep(), ..leg });
                 places.push((number, index));
-                if part == Part::First {
+                if share == Share::First {
                     break;
                 }
             }
@@ -243,21 +240,19 @@ impl Run<'_> {
         if calm.is_empty() {
             return Ok(());
         }
-        let asked: Vec<(WireName, UidSet)> = calm
+        let items = Items { facts: true, header: HeaderFields::Full, ..Items::default() };
+        let asked: Vec<(WireName, [Part; 1])> = calm
             .iter()
             .map(|&number| {
                 let group = &groups[number];
                 let uids = group.first.iter().filter_map(|stored| stored.at).collect();
-                (group.wire.clone(), uids)
+                (group.wire.clone(), [Part { uids, items }])
             })
             .collect();
-        let visits: Vec<Visit<'_>> =
-            asked.iter().map(|(folder, uids)| Visit { folder, uids }).collect();
-        let items = Items { facts: true, mod_seq: false, header: HeaderFields::Full };
-        let mut rows = Rows::new(visits.len());
-        self.destination()?
-            .scan_visits(&visits, items, &mut rows)
-            .map_err(at(Side::Destination))?;
+        let folders: Vec<Survey<'_>> =
+            asked.iter().map(|(folder, parts)| Survey { folder, parts }).collect();
+        let mut rows = Rows::new(folders.len());
+        self.destination()?.survey(&folders, &mut rows).map_err(at(Side::Destination))?;
         for (&number, (state, rows)) in calm.iter().zip(rows.visits) {
             let group = &mut groups[number];
             let Some(state) = state.filter(|state| group.is_same(state)) else { continue };

@@ -49,6 +49,7 @@ use crate::store::Refusal;
 use crate::store::ServerSeen;
 use crate::store::Source;
 use crate::store::StoreError;
+use crate::store::Survey;
 use crate::store::Visit;
 use crate::store::VisitSink;
 
@@ -111,24 +112,23 @@ impl<M: Send> Look for Port<M> {
         self.session.transfer(|wire, opened| fetch::scan(wire, opened, uids, items, sink))
     }
 
-    fn scan_visits(
+    fn survey(
         &mut self,
-        visits: &[Visit<'_>],
-        items: Items,
+        folders: &[Survey<'_>],
         sink: &mut dyn VisitSink,
     ) -> Result<(), StoreError> {
         self.session.consider_compression()?;
         let mut from = 0;
-        while let Some(visit) = visits.get(from) {
-            // Whether a folder keeps MODSEQ is known when it is open.
-            let ahead = if items.mod_seq { 0 } else { fetch::count_ahead(&visits[from..]) };
+        while let Some(first) = folders.get(from) {
+            let ahead = fetch::count_ahead(folders[from..].iter().map_while(fetch::to_look));
             if ahead == 0 {
-                store::scan_visit(self, from, visit, items, sink)?;
+                store::survey_alone(self, from, first, sink)?;
                 from += 1;
                 continue;
             }
-            let numbered = (from, &visits[from..from + ahead]);
-            if self.session.scan_ahead(numbered, items, sink)? == Flow::Stop {
+            let stops = folders[from..from + ahead].iter().filter_map(fetch::to_look);
+            let stops: Vec<_> = stops.collect();
+            if self.session.tour((from, &stops), sink)? == Flow::Stop {
                 break;
             }
             from += ahead;
@@ -170,14 +170,14 @@ impl<M: Send> Source for Port<M> {
         self.session.consider_compression()?;
         let mut from = 0;
         while let Some(visit) = visits.get(from) {
-            let ahead = fetch::count_ahead(&visits[from..]);
+            let ahead = fetch::count_ahead(visits[from..].iter().map(fetch::to_read));
             let flow = if ahead == 0 {
                 from += 1;
                 store::fetch_visit(self, from - 1, visit, sink)?
             } else {
-                let numbered = (from, &visits[from..from + ahead]);
+                let stops: Vec<_> = visits[from..from + ahead].iter().map(fetch::to_read).collect();
                 from += ahead;
-                self.session.fetch_ahead(numbered, sink)?
+                self.session.tour((from - ahead, &stops), sink)?
             };
             if flow == Flow::Stop {
                 break;

@@ -7,6 +7,9 @@ use crate::mail::{FlagSet, InternalDate, ModSeq, Uid, UidSet};
 pub struct Items {
     /// FLAGS, INTERNALDATE and RFC822.SIZE.
     pub facts: bool,
+    /// FLAGS alone, which costs a server much less: for messages of which the rest is known. A part of
+    /// `facts`.
+    pub flags: bool,
     /// MODSEQ, where the folder keeps one.
     pub mod_seq: bool,
     /// Header fields, as pieces of the row.

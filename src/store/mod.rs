@@ -35,7 +35,7 @@ pub use fetch::{FetchOutcome, FetchSink, Flow, HeaderFields, Items, Missing, Mis
 pub use look::{
     FlagChange, FlagOutcome, FolderState, FolderStatus, ListRow, Listing, Namespace, ServerSeen,
 };
-pub use visit::{Visit, VisitSink, fetch_visit, scan_visit};
+pub use visit::{Part, Survey, Visit, VisitSink, fetch_visit, survey_alone};
 
 use crate::mail::{FlagSet, Role, Uid, UidSet, WireName};
 
@@ -88,22 +88,20 @@ pub trait Look: Send {
         sink: &mut dyn FetchSink,
     ) -> Result<FetchOutcome, StoreError>;
 
-    /// Opens folders one after the other and scans each, without waiting for one before the next is
-    /// asked for, where the adapter can.
+    /// Opens folders one after the other and reads rows of each, without waiting for one before the
+    /// next is asked for, where the adapter can. Each part is told by itself: whether parts together
+    /// list a folder is for whoever asked for them.
     ///
     /// # Errors
     ///
     /// Those that end a connection; the sink may then hold a part. What concerns one folder goes to
     /// the sink.
-    fn scan_visits(
+    fn survey(
         &mut self,
-        visits: &[Visit<'_>],
-        items: Items,
+        folders: &[Survey<'_>],
         sink: &mut dyn VisitSink,
     ) -> Result<(), StoreError> {
-        (0..)
-            .zip(visits)
-            .try_for_each(|(number, visit)| scan_visit(self, number, visit, items, sink))
+        (0..).zip(folders).try_for_each(|(number, folder)| survey_alone(self, number, folder, sink))
     }
 
     /// Returns the UIDs that an IMAP SEARCH finds in `folder`; `keys` is the author's own search
@@ -144,7 +142,7 @@ pub trait Source: Look {
     ///
     /// # Errors
     ///
-    /// As [`Look::scan_visits`].
+    /// As [`Look::survey`].
     fn fetch_visits(
         &mut self,
         visits: &[Visit<'_>],

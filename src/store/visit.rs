@@ -15,6 +15,25 @@ pub struct Visit<'a> {
     pub uids: &'a UidSet,
 }
 
+/// What is asked of some messages of an open folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Which messages.
+    pub uids: UidSet,
+    /// What of each.
+    pub items: Items,
+}
+
+/// One folder of a tour that looks, and what is asked of it, part by part, while it is open; nothing,
+/// if it is only to be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Survey<'a> {
+    /// Its name in the server's octets.
+    pub folder: &'a WireName,
+    /// What is asked for, in this order.
+    pub parts: &'a [Part],
+}
+
 /// Takes what a tour brings, one visit after the other, in the order in which they were given. Rows
 /// come between [`opened`](Self::opened) and [`left`](Self::left) of their visit.
 ///
@@ -26,7 +45,8 @@ pub trait VisitSink: FetchSink {
     /// could not be opened nothing more comes.
     fn opened(&mut self, visit: usize, state: Result<FolderState, StoreError>) -> bool;
 
-    /// The visit is over. Not called after a folder that could not be opened.
+    /// The visit is over, or one part of a [`Survey`] is: then the next one begins, in the order in
+    /// which they were asked for. Not called after a folder that could not be opened, or is not wanted.
     fn left(&mut self, visit: usize, outcome: FetchOutcome);
 }
 
@@ -60,28 +80,26 @@ impl FetchSink for Noting<'_> {
     }
 }
 
-/// Opens and scans the folder of one visit by itself, as [`Look::scan_visits`] does where nothing is
-/// gained by asking for many together.
+/// Opens and scans one folder by itself, as [`Look::survey`] does where nothing is gained by asking
+/// for many together.
 ///
 /// # Errors
 ///
-/// As [`Look::scan_visits`].
-pub fn scan_visit(
+/// As [`Look::survey`].
+pub fn survey_alone(
     look: &mut (impl Look + ?Sized),
     number: usize,
-    visit: &Visit<'_>,
-    items: Items,
+    survey: &Survey<'_>,
     sink: &mut dyn VisitSink,
 ) -> Result<(), StoreError> {
-    if !enter(look, number, visit, sink)? {
+    if !enter(look, number, survey.folder, sink)? {
         return Ok(());
     }
-    let scanned = if visit.uids.is_empty() {
-        Ok(FetchOutcome { complete: true, ..FetchOutcome::default() })
-    } else {
-        look.scan(visit.folder, visit.uids, items, sink)
-    };
-    leave(number, scanned, sink)
+    for part in survey.parts {
+        let scanned = look.scan(survey.folder, &part.uids, part.items, sink);
+        leave(number, scanned, sink)?;
+    }
+    Ok(())
 }
 
 /// Opens the folder of one visit and reads its messages by itself, as [`Source::fetch_visits`] does where
@@ -89,14 +107,14 @@ pub fn scan_visit(
 ///
 /// # Errors
 ///
-/// As [`Look::scan_visits`].
+/// As [`Look::survey`].
 pub fn fetch_visit(
     source: &mut (impl Source + ?Sized),
     number: usize,
     visit: &Visit<'_>,
     sink: &mut dyn VisitSink,
 ) -> Result<Flow, StoreError> {
-    if !enter(source, number, visit, sink)? {
+    if !enter(source, number, visit.folder, sink)? {
         return Ok(Flow::Go);
     }
     let mut noting = Noting { sink: &mut *sink, stopped: false };
@@ -110,10 +128,10 @@ pub fn fetch_visit(
 fn enter(
     look: &mut (impl Look + ?Sized),
     number: usize,
-    visit: &Visit<'_>,
+    folder: &WireName,
     sink: &mut dyn VisitSink,
 ) -> Result<bool, StoreError> {
-    match look.open(visit.folder) {
+    match look.open(folder) {
         Err(fault) if !fault.connection_is_good() => Err(fault),
         Err(fault) => {
             sink.opened(number, Err(fault));

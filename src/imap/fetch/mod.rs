@@ -19,6 +19,8 @@ use crate::imap::command::set_lines;
 use crate::imap::fetch::pass::Pass;
 use crate::imap::fetch::row::Wanted;
 pub(super) use crate::imap::fetch::tour::count_ahead;
+pub(super) use crate::imap::fetch::tour::to_look;
+pub(super) use crate::imap::fetch::tour::to_read;
 use crate::imap::reader::Data;
 use crate::imap::wire::Wire;
 use crate::mail::Uid;

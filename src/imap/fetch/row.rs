@@ -29,6 +29,8 @@ impl Wanted {
                 let mut words = String::from("(UID");
                 if items.facts {
                     words.push_str(" FLAGS INTERNALDATE RFC822.SIZE");
+                } else if items.flags {
+                    words.push_str(" FLAGS");
                 }
                 if items.mod_seq {
                     words.push_str(" MODSEQ");
@@ -70,7 +72,8 @@ impl Wanted {
             Self::Body => content && facts_are_in(row),
             Self::Scan(items) => {
                 let mod_seq = !items.mod_seq || row.saw(Item::ModSeq);
-                content && mod_seq && (!items.facts || facts_are_in(row))
+                let flags = !items.flags || row.saw(Item::Flags);
+                content && mod_seq && flags && (!items.facts || facts_are_in(row))
             }
         }
     }
@@ -84,6 +87,7 @@ impl Wanted {
             Self::Scan(items) => match self.content() {
                 Some(item) => row.saw(item),
                 None if items.facts => row.saw(Item::Size) || row.saw(Item::InternalDate),
+                None if items.flags => row.saw(Item::Flags),
                 None => true,
             },
         }

@@ -160,7 +160,8 @@ fn asked(command: &str) -> UidSet {
     }
 }
 
-const FACTS: Items = Items { facts: true, mod_seq: false, header: HeaderFields::None };
+const FACTS: Items =
+    Items { facts: true, flags: false, mod_seq: false, header: HeaderFields::None };
 
 #[test]
 fn bodies_come_whole_with_their_facts() {
@@ -520,7 +521,7 @@ fn listing_is_complete_only_if_it_has_as_many_rows_as_the_folder() {
 
 #[test]
 fn header_fields_are_pieces_of_the_row() {
-    let items = Items { facts: true, mod_seq: true, header: HeaderFields::Key };
+    let items = Items { facts: true, mod_seq: true, header: HeaderFields::Key, ..Items::default() };
     let ran = scan_from("7:9", opened(90, 9), items, |command| {
         if command == "NOOP" {
             return String::new();

@@ -14,7 +14,6 @@ use std::collections::VecDeque;
 
 use crate::imap::ahead;
 use crate::imap::ahead::AHEAD_OCTETS_MAX;
-use crate::imap::command::set_lines;
 use crate::imap::fetch::Line;
 use crate::imap::fetch::Nobody;
 use crate::imap::fetch::Opened;
@@ -27,78 +26,87 @@ use crate::imap::session;
 use crate::imap::session::Session;
 use crate::imap::tap::Exchange;
 use crate::mail::UidSet;
+use crate::mail::WireName;
 use crate::store::FetchOutcome;
 use crate::store::Flow;
 use crate::store::FolderState;
-use crate::store::Items;
 use crate::store::Missing;
 use crate::store::MissingWhy;
 use crate::store::StoreError;
+use crate::store::Survey;
 use crate::store::Visit;
 use crate::store::VisitSink;
 
-/// Most octets of the commands of one visit: twice a name, a set of UIDs, and our own words.
-const VISIT_OCTETS_MAX: usize = 4 * 1024;
+/// Most octets of the commands of one stop: twice a name, sets of UIDs, and our own words.
+const STOP_OCTETS_MAX: usize = 4 * 1024;
 
 /// Longest command that names a folder and nothing else, in octets.
 const NAME_OCTETS_MAX: usize = 700;
 
-/// Longest written set of UIDs of a visit that is sent ahead, in octets.
-const SET_OCTETS_MAX: usize = 2 * 1024;
+/// Longest written sets of UIDs of a stop that is sent ahead, in octets, all together.
+const SETS_OCTETS_MAX: usize = 2 * 1024;
 
-/// How many visits from the first on can be sent ahead. Others are made by themselves: a name that
-/// needs a literal waits for its `+`, and a long set fills the buffers.
-pub(in crate::imap) fn count_ahead(visits: &[Visit<'_>]) -> usize {
-    let is_short = |visit: &&Visit<'_>| {
-        open::to_identify(visit.folder).line().is_some_and(|line| line.len() <= NAME_OCTETS_MAX)
-            && visit.uids.split_at_octets(SET_OCTETS_MAX).len() <= 1
+/// Stops that are sent ahead: what comes of them after a wish to stop is read for nothing.
+const STOPS_AHEAD_MAX: usize = 40;
+
+/// One folder of a tour, and what is asked of it while it is open, part by part.
+pub(in crate::imap) struct Stop<'a> {
+    folder: &'a WireName,
+    parts: Vec<(&'a UidSet, Wanted)>,
+}
+
+/// A stop that looks; nothing where it can only be made by itself: whether a folder keeps MODSEQ is
+/// known when it is open.
+pub(in crate::imap) fn to_look<'a>(survey: &Survey<'a>) -> Option<Stop<'a>> {
+    let parts = survey.parts.iter();
+    let parts = parts.map(|part| (!part.items.mod_seq).then_some((&part.uids, part.items)));
+    let parts: Option<Vec<_>> = parts.collect();
+    let scans = parts?.into_iter().map(|(uids, items)| (uids, Wanted::Scan(items)));
+    Some(Stop { folder: survey.folder, parts: scans.collect() })
+}
+
+/// A stop at which whole messages are read, in ascending order of UIDs from a server that answers a
+/// command in order.
+pub(in crate::imap) fn to_read<'a>(visit: &Visit<'a>) -> Stop<'a> {
+    Stop { folder: visit.folder, parts: vec![(visit.uids, Wanted::Body)] }
+}
+
+/// How many stops from the first on can be sent ahead. Others are made by themselves: a name that
+/// needs a literal waits for its `+`, and long sets fill the buffers.
+pub(in crate::imap) fn count_ahead<'a>(stops: impl Iterator<Item = Stop<'a>>) -> usize {
+    let is_short = |stop: &Stop<'_>| {
+        let name = open::to_identify(stop.folder);
+        let sets = stop.parts.iter().map(|(uids, _)| set_octets(uids));
+        name.line().is_some_and(|line| line.len() <= NAME_OCTETS_MAX)
+            && sets.sum::<usize>() <= SETS_OCTETS_MAX
     };
-    visits.iter().take_while(is_short).count()
+    stops.take_while(is_short).count()
+}
+
+/// How long a written set is; one that is too long by far is not measured to its end.
+fn set_octets(uids: &UidSet) -> usize {
+    let room = SETS_OCTETS_MAX;
+    if uids.ranges().nth(room).is_some() { room + 1 } else { uids.to_string().len() }
 }
 
 impl Session {
-    /// Opens folders and reads rows of each, all of which [`count_ahead`] counts; the first one has
-    /// this number. Tells whether the sink asked to stop.
+    /// Opens folders and reads what is asked of each, all of which [`count_ahead`] counts; the first
+    /// one has this number. Tells whether the sink asked to stop.
     ///
     /// # Errors
     ///
     /// Those that end the connection; the sink may then hold a part.
-    pub(in crate::imap) fn scan_ahead(
+    pub(in crate::imap) fn tour(
         &mut self,
-        visits: (usize, &[Visit<'_>]),
-        items: Items,
-        sink: &mut dyn VisitSink,
-    ) -> Result<Flow, StoreError> {
-        self.tour(visits, Wanted::Scan(items), sink)
-    }
-
-    /// Likewise, and reads whole messages, each folder's in ascending order of UIDs from a server that
-    /// answers a command in order.
-    ///
-    /// # Errors
-    ///
-    /// As [`scan_ahead`](Self::scan_ahead).
-    pub(in crate::imap) fn fetch_ahead(
-        &mut self,
-        visits: (usize, &[Visit<'_>]),
-        sink: &mut dyn VisitSink,
-    ) -> Result<Flow, StoreError> {
-        self.tour(visits, Wanted::Body, sink)
-    }
-
-    fn tour(
-        &mut self,
-        (first, visits): (usize, &[Visit<'_>]),
-        wanted: Wanted,
+        (first, stops): (usize, &[Stop<'_>]),
         sink: &mut dyn VisitSink,
     ) -> Result<Flow, StoreError> {
         let (line, flow) = self.ahead(|session, exchange| {
             let mut tour = Tour {
                 session,
                 exchange,
-                visits,
+                stops,
                 first,
-                wanted,
                 next: 0,
                 ahead: VecDeque::new(),
                 octets: 0,
@@ -118,13 +126,13 @@ impl Session {
     }
 }
 
-/// The commands of one visit that are on the way.
+/// The commands of one stop that are on the way.
 struct Sent {
     place: usize,
     examine: String,
     identify: Option<String>,
-    /// At most one, as a pass takes them.
-    fetches: Vec<(String, UidSet)>,
+    /// The tag of each part; nothing for one that asks for nothing.
+    parts: Vec<Option<String>>,
     octets: usize,
 }
 
@@ -132,11 +140,10 @@ struct Sent {
 struct Tour<'a> {
     session: &'a mut Session,
     exchange: &'a mut Exchange,
-    visits: &'a [Visit<'a>],
-    /// The number of the first visit.
+    stops: &'a [Stop<'a>],
+    /// The number of the first stop.
     first: usize,
-    wanted: Wanted,
-    /// The visit whose commands leave next.
+    /// The stop whose commands leave next.
     next: usize,
     ahead: VecDeque<Sent>,
     /// Octets of the commands in `ahead`.
@@ -156,7 +163,7 @@ impl Tour<'_> {
             self.send_ahead()?;
             let Some(sent) = self.ahead.pop_front() else { break };
             self.octets -= sent.octets;
-            line = self.visit(sent, sink)?;
+            line = self.stop(&sent, sink)?;
             if line == Line::Inside {
                 break;
             }
@@ -164,14 +171,18 @@ impl Tour<'_> {
         Ok((line, if self.stopped { Flow::Stop } else { Flow::Go }))
     }
 
-    /// Sends the commands of the next visits, many at a time.
+    /// Sends the commands of the next stops, many at a time.
     fn send_ahead(&mut self) -> Result<(), StoreError> {
-        if self.octets > AHEAD_OCTETS_MAX / 2 {
+        let is_enough = self.ahead.len() > STOPS_AHEAD_MAX / 2;
+        if is_enough || self.octets > AHEAD_OCTETS_MAX / 2 {
             return Ok(());
         }
-        while !self.stopped && self.octets <= AHEAD_OCTETS_MAX - VISIT_OCTETS_MAX {
-            let Some(visit) = self.visits.get(self.next) else { break };
-            let sent = self.send(self.next, visit)?;
+        while !self.stopped
+            && self.ahead.len() < STOPS_AHEAD_MAX
+            && self.octets <= AHEAD_OCTETS_MAX - STOP_OCTETS_MAX
+        {
+            let Some(stop) = self.stops.get(self.next) else { break };
+            let sent = self.send(self.next, stop)?;
             self.next += 1;
             self.octets += sent.octets;
             self.ahead.push_back(sent);
@@ -179,21 +190,22 @@ impl Tour<'_> {
         self.exchange.wire_mut().flush()
     }
 
-    fn send(&mut self, place: usize, visit: &Visit<'_>) -> Result<Sent, StoreError> {
+    fn send(&mut self, place: usize, stop: &Stop<'_>) -> Result<Sent, StoreError> {
         let mut octets = 0;
-        let examine = self.session.to_open(visit.folder, Access::Read);
+        let examine = self.session.to_open(stop.folder, Access::Read);
         let examine = self.put(&examine, &mut octets)?;
         let identify = if self.session.abilities().object_id {
-            Some(self.put(&open::to_identify(visit.folder), &mut octets)?)
+            Some(self.put(&open::to_identify(stop.folder), &mut octets)?)
         } else {
             None
         };
-        let mut fetches = Vec::new();
-        for set in set_lines(visit.uids) {
-            let line = Command::new(&format!("UID FETCH {set} {}", self.wanted.items()));
-            fetches.push((self.put(&line, &mut octets)?, set));
+        let mut parts = Vec::new();
+        for (uids, wanted) in &stop.parts {
+            let line = Command::new(&format!("UID FETCH {uids} {}", wanted.items()));
+            let is_wanted = !uids.is_empty();
+            parts.push(if is_wanted { Some(self.put(&line, &mut octets)?) } else { None });
         }
-        Ok(Sent { place, examine, identify, fetches, octets })
+        Ok(Sent { place, examine, identify, parts, octets })
     }
 
     /// Queues one line; returns its tag.
@@ -203,27 +215,47 @@ impl Tour<'_> {
         Ok(tag)
     }
 
-    fn visit(&mut self, sent: Sent, sink: &mut dyn VisitSink) -> Result<Line, StoreError> {
-        let visit = self.visits[sent.place];
+    fn stop(&mut self, sent: &Sent, sink: &mut dyn VisitSink) -> Result<Line, StoreError> {
+        let stops = self.stops;
+        let Some(stop) = stops.get(sent.place) else { return Ok(Line::Idle) };
         let number = self.first + sent.place;
-        let opened = self.opened(&visit, &sent)?;
-        let opened = opened.map_err(|fault| self.session.clean(fault));
+        let opened = self.opened(stop.folder, sent)?.map_err(|fault| self.session.clean(fault));
         let is_open = opened.is_ok();
         let is_wanted = !self.stopped && sink.opened(number, opened) && is_open;
-        if !is_wanted {
-            return self.discard(sent.fetches);
+        for ((uids, wanted), tag) in stop.parts.iter().zip(&sent.parts) {
+            let on_the_way = tag.iter().map(|tag| (tag.clone(), (*uids).clone())).collect();
+            let line = if is_wanted && !self.stopped {
+                self.part((uids, *wanted), on_the_way, number, sink)?
+            } else {
+                self.discard(*wanted, on_the_way)?
+            };
+            if line == Line::Inside {
+                return Ok(line);
+            }
         }
-        let Some(opened) = self.session.opened_mut() else { return self.discard(sent.fetches) };
-        let known_each = opened.may_hold_each(visit.uids);
-        let mut pass = Pass::new(self.exchange.wire_mut(), opened, sink, self.wanted);
-        pass.read(sent.fetches)?;
+        Ok(Line::Idle)
+    }
+
+    fn part(
+        &mut self,
+        (uids, wanted): (&UidSet, Wanted),
+        on_the_way: Vec<(String, UidSet)>,
+        number: usize,
+        sink: &mut dyn VisitSink,
+    ) -> Result<Line, StoreError> {
+        let Some(opened) = self.session.opened_mut() else {
+            return self.discard(wanted, on_the_way);
+        };
+        let known_each = opened.may_hold_each(uids);
+        let mut pass = Pass::new(self.exchange.wire_mut(), opened, sink, wanted);
+        pass.read(on_the_way)?;
         self.stopped = pass.is_stopped();
         let line = pass.left();
         let (came, mut complete) = pass.into_listing();
-        if self.wanted != Wanted::Body {
-            complete &= opened.is_listed_by(visit.uids, &came);
+        if wanted != Wanted::Body {
+            complete &= opened.is_listed_by(uids, &came);
         }
-        let absent = if known_each { visit.uids.difference(&came) } else { UidSet::new() };
+        let absent = if known_each { uids.difference(&came) } else { UidSet::new() };
         let missing = absent.iter().map(|uid| Missing { uid, why: MissingWhy::NotAsked });
         sink.left(number, FetchOutcome { missing: missing.collect(), came, complete });
         Ok(line)
@@ -232,7 +264,7 @@ impl Tour<'_> {
     /// Reads what the opening of a folder told; the inner fault is of this folder alone.
     fn opened(
         &mut self,
-        visit: &Visit<'_>,
+        folder: &WireName,
         sent: &Sent,
     ) -> Result<Result<FolderState, StoreError>, StoreError> {
         self.session.set_open(None);
@@ -245,7 +277,7 @@ impl Tour<'_> {
         };
         let read = match examined {
             Ok(reply) => {
-                self.session.accepted(visit.folder);
+                self.session.accepted(folder);
                 open::read(&reply, Access::Read)
             }
             Err(refusal) => Err(StoreError::Refused(refusal)),
@@ -257,8 +289,8 @@ impl Tour<'_> {
         state.mailbox_id =
             state.mailbox_id.or_else(|| identified.as_ref().and_then(open::mailbox_id));
         // It is opened anew, and taken for what it is now.
-        self.session.identities().remove(visit.folder);
-        if let Err(fault) = self.session.enter(visit.folder, Access::Read, state.clone()) {
+        self.session.identities().remove(folder);
+        if let Err(fault) = self.session.enter(folder, Access::Read, state.clone()) {
             return Ok(Err(fault));
         }
         if let (Some(opened), Some(reply)) = (self.session.opened_mut(), &identified) {
@@ -267,13 +299,17 @@ impl Tour<'_> {
         Ok(Ok(state))
     }
 
-    /// Reads the answers of a visit whose rows nobody wants, or that is none.
-    fn discard(&mut self, fetches: Vec<(String, UidSet)>) -> Result<Line, StoreError> {
+    /// Reads the answers to a part whose rows nobody wants, or that has none.
+    fn discard(
+        &mut self,
+        wanted: Wanted,
+        on_the_way: Vec<(String, UidSet)>,
+    ) -> Result<Line, StoreError> {
         let (mut nobody, mut nothing) =
             (Nobody, Opened { uid_next: None, messages: 0, arrived: 0 });
         let opened = self.session.opened_mut().unwrap_or(&mut nothing);
-        let mut pass = Pass::new(self.exchange.wire_mut(), opened, &mut nobody, self.wanted);
-        self.discarded = pass.discard_all(fetches, self.discarded)?;
+        let mut pass = Pass::new(self.exchange.wire_mut(), opened, &mut nobody, wanted);
+        self.discarded = pass.discard_all(on_the_way, self.discarded)?;
         Ok(pass.left())
     }
 }

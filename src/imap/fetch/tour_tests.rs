@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use secrecy::SecretString;
 
 use crate::imap::connect::Secured;
-use crate::imap::fetch::count_ahead;
+use crate::imap::fetch::{count_ahead, to_look};
 use crate::imap::greet;
 use crate::imap::login::Credentials;
 use crate::imap::request::Command;
@@ -14,7 +14,7 @@ use crate::imap::script::{Line, Peer, Sent, connect, text_of};
 use crate::imap::session::{Known, Session};
 use crate::mail::{Uid, UidSet, WireName};
 use crate::store::{
-    FetchOutcome, FetchSink, Flow, FolderState, Items, RowHead, StoreError, Visit, VisitSink,
+    FetchOutcome, FetchSink, Flow, FolderState, Items, Part, RowHead, StoreError, Survey, VisitSink,
 };
 
 /// Logs everybody in, and answers each further command by a function of tag and command.
@@ -75,7 +75,6 @@ impl FetchSink for Log {
 
 impl VisitSink for Log {
     fn opened(&mut self, visit: usize, state: Result<FolderState, StoreError>) -> bool {
-        assert!(!self.inside);
         self.inside = state.is_ok() && self.unwanted != Some(visit);
         self.words.push(match state {
             Ok(state) => {
@@ -89,7 +88,6 @@ impl VisitSink for Log {
 
     fn left(&mut self, visit: usize, outcome: FetchOutcome) {
         assert!(self.inside);
-        self.inside = false;
         let missing: Vec<_> =
             outcome.missing.iter().map(|one| format!(" -{} {:?}", one.uid, one.why)).collect();
         let complete = if outcome.complete { "" } else { " in part" };
@@ -132,13 +130,14 @@ fn tour(
     answer: impl FnMut(&str) -> String + Send + 'static,
 ) -> Ran {
     let names: Vec<_> = folders.iter().map(|name| WireName::new(name.as_bytes())).collect();
-    let all = UidSet::range(Uid::MIN, Uid::MAX);
-    let visits: Vec<_> = names.iter().map(|folder| Visit { folder, uids: &all }).collect();
+    let items = Items { facts: true, ..Items::default() };
+    let parts = [Part { uids: UidSet::range(Uid::MIN, Uid::MAX), items }];
+    let surveys: Vec<_> = names.iter().map(|folder| Survey { folder, parts: &parts }).collect();
     let (mut session, sent) = log_in(capabilities, line, answer);
     let mut log = log;
-    assert_eq!(count_ahead(&visits), visits.len());
-    let items = Items { facts: true, ..Items::default() };
-    let outcome = session.scan_ahead((0, &visits), items, &mut log);
+    assert_eq!(count_ahead(surveys.iter().filter_map(to_look)), surveys.len());
+    let stops: Vec<_> = surveys.iter().filter_map(to_look).collect();
+    let outcome = session.tour((0, &stops), &mut log);
     let sent = text_of(&sent);
     let words = log.words.join(" ");
     Ran { outcome, words, sent, session, log }
@@ -277,11 +276,13 @@ fn what_a_listing_lacks_is_told_and_not_asked_for_again() {
 #[test]
 fn uids_that_were_named_and_did_not_come_are_listed() {
     let (mut session, _) = log_in("", Line::default(), two_each(|_| None));
-    let (folder, uids) = (WireName::new(*b"a"), "2:3".parse().unwrap());
+    let folder = WireName::new(*b"a");
     let mut log = Log::default();
-    let visits = [Visit { folder: &folder, uids: &uids }];
-    session.scan_ahead((4, &visits), Items::default(), &mut log).unwrap();
-    assert_eq!(log.words.join(" "), "[4 of 2 2:12 4 -3 NotAsked]");
+    let part = |uids: &str| Part { uids: uids.parse().unwrap(), items: Items::default() };
+    let parts = [part("2:3"), part("1"), part("")];
+    let survey = Survey { folder: &folder, parts: &parts };
+    session.tour((4, &[to_look(&survey).unwrap()]), &mut log).unwrap();
+    assert_eq!(log.words.join(" "), "[4 of 2 2:12 4 -3 NotAsked] 1:11 4] 4]");
 }
 
 #[test]
@@ -366,12 +367,19 @@ fn neither_side_blocks_however_many_folders_there_are() {
 
 #[test]
 fn what_needs_a_literal_or_a_long_line_is_not_sent_ahead() {
-    let all = UidSet::range(Uid::MIN, Uid::MAX);
+    let set = |uids: UidSet| vec![Part { uids, items: Items::default() }];
     let sparse: UidSet = (1..2_000).map(|at| at * 3).filter_map(Uid::new).collect();
+    let (all, sparse) = (set(UidSet::range(Uid::MIN, Uid::MAX)), set(sparse));
+    let mod_seq = [Part { items: Items { mod_seq: true, ..Items::default() }, ..all[0].clone() }];
     let names = [b"a".to_vec(), b"caf\xe9".to_vec(), vec![b'"'; 700]];
     let names: Vec<_> = names.iter().map(|name| WireName::new(name.as_slice())).collect();
-    let visit = |at: usize, uids| Visit { folder: &names[at], uids };
-    assert_eq!(count_ahead(&[visit(0, &all), visit(0, &all), visit(1, &all), visit(0, &all)]), 2);
-    assert_eq!(count_ahead(&[visit(2, &all)]), 0);
-    assert_eq!(count_ahead(&[visit(0, &sparse)]), 0);
+    let count = |folders: &[(usize, &[Part])]| {
+        let surveys = folders.iter().map(|(name, parts)| Survey { folder: &names[*name], parts });
+        let surveys: Vec<_> = surveys.collect();
+        count_ahead(surveys.iter().map_while(to_look))
+    };
+    assert_eq!(count(&[(0, &all), (0, &[]), (1, &all), (0, &all)]), 2);
+    assert_eq!(count(&[(2, &all)]), 0);
+    assert_eq!(count(&[(0, &sparse)]), 0);
+    assert_eq!(count(&[(0, &mod_seq)]), 0);
 }

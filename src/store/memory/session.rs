@@ -108,6 +108,8 @@ impl MemorySession {
                 size: Some(self.size(&mail.octets)),
                 ..RowHead::default()
             }
+        } else if items.flags {
+            RowHead { flags: mail.flags.clone(), ..RowHead::default() }
         } else {
             RowHead::default()
         };

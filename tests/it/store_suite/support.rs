@@ -112,8 +112,12 @@ pub(crate) fn all() -> UidSet {
 }
 
 /// Flags, dates and sizes.
-pub(crate) const FACTS: Items =
-    Items { facts: true, mod_seq: false, header: mailferry::store::HeaderFields::None };
+pub(crate) const FACTS: Items = Items {
+    facts: true,
+    flags: false,
+    mod_seq: false,
+    header: mailferry::store::HeaderFields::None,
+};
 
 /// Collects rows, and holds who fills it to the sink's contract.
 #[derive(Debug, Default)]
