@@ -18,6 +18,7 @@ pub mod cli;
 pub mod identity;
 pub mod imap;
 pub mod inspect;
+pub mod limit;
 pub mod mail;
 pub mod manifest;
 pub mod matching;

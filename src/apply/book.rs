@@ -186,7 +186,8 @@ impl Run<'_> {
         if refusal.proves_not_stored() {
             self.quota_or_item(group, index, passenger.uid, reason, said);
         } else if refusal.asks_for_patience() {
-            session::sleep(&self.patience(), Duration::from_secs(5));
+            let time = refusal.backoff().unwrap_or(Duration::from_secs(5));
+            session::sleep(&self.patience(), time);
             self.strike(group, index, passenger.uid, reason, said);
         } else {
             self.strike(group, index, passenger.uid, reason, said);

@@ -132,8 +132,13 @@ impl Run<'_> {
                         Side::Destination => self.destination.note(&error),
                     };
                     group.stuck += 1;
-                    // A replaced folder is told apart when it is opened again.
-                    let again = dead || matches!(error, StoreError::Replaced);
+                    // A replaced folder is told apart when it is opened again; a server that asks for
+                    // patience is given it.
+                    let patience = error.backoff().filter(|_| !dead);
+                    let again = dead || matches!(error, StoreError::Replaced) || patience.is_some();
+                    if let Some(time) = patience {
+                        session::sleep(&self.patience(), time);
+                    }
                     if !again || group.stuck > self.settings.retries + STUCK_SLACK {
                         self.give_up(group, side, &error);
                         break;

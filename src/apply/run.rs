@@ -17,7 +17,7 @@ use crate::mail::{FolderName, Side, WireName};
 use crate::plan::Reason;
 use crate::session::{Clock, Held, NoSession, Patience, Stop};
 use crate::state::{Item, RunId, SharedState, State};
-use crate::store::{Connect, Destination, Source};
+use crate::store::{Connect, Destination, Source, StoreError};
 
 /// Both ends of a migration, not yet connected.
 pub struct Ends {
@@ -175,7 +175,8 @@ pub fn apply(work: Work, ends: Ends, surroundings: Surroundings<'_>) -> Applied 
     };
     let mut run = common.lane(Held::new(ends.source), Held::new(ends.destination));
     if let Err(fatal) = run.carry_out(&common) {
-        run.done.fatal = Some(fatal);
+        let stopped = matches!(fatal, Fatal::Store { error: StoreError::Stopped, .. });
+        run.done.fatal = Some(if stopped { Fatal::Stopped } else { fatal });
     }
     run.finish()
 }

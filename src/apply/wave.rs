@@ -12,7 +12,7 @@ use crate::apply::look::Candidate;
 use crate::apply::pass::{Ended, Leg, Pass, Reading};
 use crate::apply::run::Run;
 use crate::apply::work::CopySet;
-use crate::mail::{InternalDate, Side, Uid, UidSet, WireName};
+use crate::mail::{InternalDate, Side, Uid, WireName};
 use crate::store::{
     Compression, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead,
     StoreError, Survey, VisitSink,

@@ -50,6 +50,7 @@ mod tests {
         read(
             &words,
             &Known {
+                gate: None,
                 server: String::new(),
                 refusals: Arc::from([]),
                 refuses_empty: true,

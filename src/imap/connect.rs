@@ -14,11 +14,13 @@ use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::imap::paced::Paced;
 use crate::imap::server::Server;
 use crate::imap::server::TlsMode;
 use crate::imap::tls;
 use crate::imap::wire::Stream;
 use crate::imap::wire::Wire;
+use crate::limit::Gate;
 use crate::store::StoreError;
 
 /// Least time that one address is given, however many there are.
@@ -34,11 +36,11 @@ pub(super) struct Secured {
 }
 
 /// A plain TCP connection.
-struct Plain(TcpStream);
+struct Plain(Paced<TcpStream>);
 
 impl Read for Plain {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        acknowledge_at_once(&self.0);
+        acknowledge_at_once(self.0.socket());
         self.0.read(out)
     }
 }
@@ -55,7 +57,7 @@ impl Write for Plain {
 
 impl Stream for Plain {
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        set_timeout(&self.0, timeout)
+        set_timeout(self.0.socket(), timeout)
     }
 }
 
@@ -81,15 +83,16 @@ pub(super) fn set_timeout(socket: &TcpStream, timeout: Duration) -> io::Result<(
     socket.set_write_timeout(timeout)
 }
 
-/// Connects, with TLS if the server is to be spoken to so.
+/// Connects, with TLS if the server is to be spoken to so. All octets pass the gate.
 ///
 /// # Errors
 ///
 /// [`StoreError::Connect`] where no address answers, [`StoreError::Tls`] where TLS does not come
 /// about, [`StoreError::Connection`] where the connection ends meanwhile.
-pub(super) fn connect(server: &Server) -> Result<(Wire, Secured), StoreError> {
+pub(super) fn connect(server: &Server, gate: Option<&Gate>) -> Result<(Wire, Secured), StoreError> {
     let socket = dial(server).map_err(StoreError::Connect)?;
     socket.set_nodelay(true).map_err(StoreError::Connect)?;
+    let socket = Paced::new(socket, gate);
     let (stream, secured): (Box<dyn Stream>, Secured) = match &server.tls {
         TlsMode::None => (Box::new(Plain(socket)), Secured { version: "none", key: None }),
         TlsMode::Implicit { trust, server_name } => {

@@ -18,12 +18,17 @@ use crate::imap::compress::Agreement;
 use crate::imap::connect;
 use crate::imap::fetch;
 use crate::imap::flags;
+use crate::imap::gated;
+use crate::imap::gated::GatedSink;
+use crate::imap::gated::GatedVisits;
 use crate::imap::greet;
 use crate::imap::login::Credentials;
 use crate::imap::server::EmptyAppend;
 use crate::imap::server::Server;
 use crate::imap::session::Known;
 use crate::imap::session::Session;
+use crate::limit::Gate;
+use crate::limit::Slot;
 use crate::mail::Role;
 use crate::mail::Side;
 use crate::mail::UidSet;
@@ -65,6 +70,8 @@ pub enum Adds {}
 pub struct Port<M> {
     session: Session,
     may: PhantomData<M>,
+    /// Counts the connection; nothing where nobody counts.
+    _slot: Option<Slot>,
 }
 
 /// A session that only reads.
@@ -154,8 +161,10 @@ impl<M: Send> Source for Port<M> {
     ) -> Result<FetchOutcome, StoreError> {
         self.session.consider_compression()?;
         self.session.ensure_open(folder)?;
+        let gate = self.session.gate();
+        let mut sink = GatedSink::new(sink, gate.as_ref());
         let (outcome, line) =
-            self.session.transfer(|wire, opened| fetch::fetch(wire, opened, uids, sink))?;
+            self.session.transfer(|wire, opened| fetch::fetch(wire, opened, uids, &mut sink))?;
         if line == fetch::Line::Inside {
             self.session.give_up();
         }
@@ -177,6 +186,8 @@ impl<M: Send> Source for Port<M> {
             } else {
                 let stops: Vec<_> = visits[from..from + ahead].iter().map(fetch::to_read).collect();
                 from += ahead;
+                let gate = self.session.gate();
+                let sink = &mut GatedVisits::new(sink, gate.as_ref());
                 self.session.tour((from - ahead, &stops), sink)?
             };
             if flow == Flow::Stop {
@@ -260,6 +271,7 @@ impl Connector {
             refuses_empty: server.empty_append == EmptyAppend::Refused,
             windows_stopped: Arc::new(AtomicBool::new(false)),
             compression: Agreement::new(server.compress),
+            gate: None,
         };
         Self { server, side, credentials, known, refused: Arc::default() }
     }
@@ -268,16 +280,26 @@ impl Connector {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets all connections and messages pass a gate.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Gate) -> Self {
+        self.known.gate = Some(gate);
+        self
+    }
+
     fn port<M>(&mut self) -> Result<Box<Port<M>>, StoreError> {
         if let Some(refusal) = &*self.refused() {
             return Err(StoreError::Login(refusal.clone()));
         }
-        let (wire, secured) = connect::connect(&self.server)?;
+        let gate = self.known.gate.as_ref();
+        let slot = gate.map(Gate::admit).transpose().map_err(gated::halted)?;
+        let (wire, secured) = connect::connect(&self.server, gate)?;
         match greet::begin(wire, &secured, &self.credentials, self.known.clone()) {
-            Ok(session) => Ok(Box::new(Port { session, may: PhantomData })),
+            Ok(session) => Ok(Box::new(Port { session, may: PhantomData, _slot: slot })),
             Err(fault) => {
+                gated::heed(gate, &fault);
                 if let StoreError::Login(refusal) = &fault
-                    && !refusal.asks_for_patience()
+                    && fault.is_refused_login()
                 {
                     *self.refused() = Some(refusal.clone());
                 }
@@ -425,7 +447,8 @@ mod tests {
         let secured = connect::Secured { version: "none", key: None };
         let connector = connector(1);
         let session = greet::begin(wire, &secured, &connector.credentials, connector.known);
-        let mut source: ImapSource = Port { session: session.unwrap(), may: PhantomData };
+        let mut source: ImapSource =
+            Port { session: session.unwrap(), may: PhantomData, _slot: None };
         let items = Items { mod_seq: true, ..Items::default() };
         for folder in [&b"plain"[..], b"keeping"] {
             let all = UidSet::range(Uid::MIN, Uid::MAX);

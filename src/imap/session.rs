@@ -24,6 +24,8 @@ use crate::imap::command::foreign_tag;
 use crate::imap::compress::Agreement;
 use crate::imap::compress::Compressor;
 use crate::imap::fetch::Opened;
+use crate::imap::gated;
+use crate::imap::gated::GatedQueue;
 use crate::imap::login::Redactor;
 use crate::imap::open::Access;
 use crate::imap::pace::Way;
@@ -38,6 +40,7 @@ use crate::imap::tap::Answer;
 use crate::imap::tap::Exchange;
 use crate::imap::tap::Tap;
 use crate::imap::wire::Wire;
+use crate::limit::Gate;
 use crate::mail::MailboxId;
 use crate::mail::UidValidity;
 use crate::mail::WireName;
@@ -54,6 +57,9 @@ use crate::store::StoreError;
 use crate::store::Ticket;
 use crate::store::Wait;
 
+/// How often a command is sent again that the server put off.
+const PUT_OFF_MAX: u32 = 3;
+
 /// What the adapter was told of a server, shared by all sessions with it.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
@@ -67,6 +73,8 @@ pub(super) struct Known {
     pub(super) windows_stopped: Arc<AtomicBool>,
     /// Whether to compress.
     pub(super) compression: Agreement,
+    /// The gate that every connection to it passes.
+    pub(super) gate: Option<Gate>,
 }
 
 /// The folder that is open.
@@ -198,6 +206,7 @@ impl Session {
         &mut self,
         transfer: impl FnOnce(&mut Wire, &mut Opened) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.pass_the_gate()?;
         let mut exchange = self.tap.exchange();
         let Some(open) = self.open.as_mut().filter(|_| !exchange.is_dead()) else {
             return Err(given_up());
@@ -220,6 +229,7 @@ impl Session {
         &mut self,
         work: impl FnOnce(&mut Self, &mut Exchange) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.pass_the_gate()?;
         let tap = self.tap.clone();
         let mut exchange = tap.exchange();
         if exchange.is_dead() {
@@ -245,6 +255,7 @@ impl Session {
         if let Some(open) = self.open_folder().map(|open| open.name.clone()) {
             self.leave(&open)?;
         }
+        self.pass_the_gate()?;
         let mut exchange = self.tap.exchange();
         if exchange.is_dead() {
             return Err(given_up());
@@ -257,6 +268,7 @@ impl Session {
             windows_stopped: &self.known.windows_stopped,
         };
         let mut queue = CleanQueue { queue, redactor: &self.redactor };
+        let mut queue = GatedQueue::new(&mut queue, self.known.gate.as_ref());
         exchange.wire_mut().pace_mut().moves(Some(Way::Up));
         let done = append::append(exchange.wire_mut(), &terms, &mut self.proof, &mut queue);
         exchange.wire_mut().pace_mut().moves(None);
@@ -296,18 +308,46 @@ impl Session {
 
     /// The fault without secrets; after one that ends the connection, nothing is sent any more.
     pub(super) fn settle(&mut self, fault: StoreError) -> StoreError {
+        gated::heed(self.known.gate.as_ref(), &fault);
         if !fault.connection_is_good() {
             self.give_up();
         }
         self.redactor.clean_fault(fault)
     }
 
-    /// Runs a command.
+    /// Waits until the next command may be sent.
+    fn pass_the_gate(&mut self) -> Result<(), StoreError> {
+        gated::before_command(self.known.gate.as_ref()).inspect_err(|_| self.give_up())
+    }
+
+    /// The gate that connections to this server pass.
+    pub(super) fn gate(&self) -> Option<Gate> {
+        self.known.gate.clone()
+    }
+
+    /// Runs a command. One that the server puts off is sent again when it is asked to be.
     ///
     /// # Errors
     ///
     /// [`StoreError::Refused`] for NO and BAD.
     pub(super) fn run(&mut self, command: &Command) -> Result<Reply, StoreError> {
+        let mut tries = 0;
+        loop {
+            self.pass_the_gate()?;
+            match self.run_once(command) {
+                Err(StoreError::Refused(refusal))
+                    if self.known.gate.is_some()
+                        && refusal.asks_for_patience()
+                        && tries < PUT_OFF_MAX =>
+                {
+                    tries += 1;
+                }
+                ran => return ran,
+            }
+        }
+    }
+
+    fn run_once(&mut self, command: &Command) -> Result<Reply, StoreError> {
         let ran = match command.line() {
             Some(line) => self.run_line(line),
             None => self.run_parts(command),

@@ -50,6 +50,7 @@ fn begin_agreed(
         refuses_empty: false,
         windows_stopped: Arc::new(AtomicBool::new(false)),
         compression,
+        gate: None,
     };
     (greet::begin(wire, &secured, &credentials, known), sent)
 }

@@ -42,6 +42,7 @@ use sha2::Sha256;
 use crate::imap::connect::Secured;
 use crate::imap::connect::acknowledge_at_once;
 use crate::imap::connect::set_timeout;
+use crate::imap::paced::Paced;
 use crate::imap::wire::Stream;
 use crate::store::StoreError;
 
@@ -60,11 +61,11 @@ pub enum Trust {
 }
 
 /// TLS over TCP.
-pub(super) struct Tls(StreamOwned<ClientConnection, TcpStream>);
+pub(super) struct Tls(StreamOwned<ClientConnection, Paced<TcpStream>>);
 
 impl Read for Tls {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        acknowledge_at_once(&self.0.sock);
+        acknowledge_at_once(self.0.sock.socket());
         self.0.read(out)
     }
 }
@@ -81,7 +82,7 @@ impl Write for Tls {
 
 impl Stream for Tls {
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        set_timeout(&self.0.sock, timeout)
+        set_timeout(self.0.sock.socket(), timeout)
     }
 }
 
@@ -92,7 +93,7 @@ impl Stream for Tls {
 /// [`StoreError::Tls`] where the certificate, its name or the version do not fit,
 /// [`StoreError::Connection`] where the connection ends or stalls meanwhile.
 pub(super) fn wrap(
-    mut socket: TcpStream,
+    mut socket: Paced<TcpStream>,
     name: &str,
     trust: &Trust,
     timeout: Duration,
@@ -114,7 +115,7 @@ pub(super) fn wrap(
 /// Shakes hands within `timeout` in all, so that a server that trickles is given up.
 fn shake_hands(
     connection: &mut ClientConnection,
-    socket: &mut TcpStream,
+    socket: &mut Paced<TcpStream>,
     name: &str,
     timeout: Duration,
 ) -> Result<(), StoreError> {
@@ -125,7 +126,7 @@ fn shake_hands(
         if left.is_zero() {
             return Err(StoreError::Connection(format!("no TLS in {} s", timeout.as_secs())));
         }
-        set_timeout(socket, left).map_err(lost)?;
+        set_timeout(socket.socket(), left).map_err(lost)?;
         if connection.wants_write() {
             connection.write_tls(socket).map_err(lost)?;
             continue;
@@ -391,7 +392,7 @@ mod tests {
     }
 
     fn fault(socket: TcpStream, name: &str, trust: &Trust) -> String {
-        match wrap(socket, name, trust, TIMEOUT) {
+        match wrap(Paced::new(socket, None), name, trust, TIMEOUT) {
             Ok(_) => panic!("TLS came about"),
             Err(fault) => fault.to_string(),
         }
@@ -403,7 +404,8 @@ mod tests {
         for (version, text) in [(&TLS13, "TLS 1.3"), (&TLS12, "TLS 1.2")] {
             let socket = server(&identity, &[version]);
             let (mut tls, secured) =
-                wrap(socket, "imap.example.com", &issued_by(&identity), TIMEOUT).unwrap();
+                wrap(Paced::new(socket, None), "imap.example.com", &issued_by(&identity), TIMEOUT)
+                    .unwrap();
             let mut greeting = [0; 2];
             tls.read_exact(&mut greeting).unwrap();
             assert_eq!(&greeting, b"hi");
@@ -443,7 +445,7 @@ mod tests {
         let identity = identity("other.example.com", 2020);
         for version in [&TLS13, &TLS12] {
             let socket = server(&identity, &[version]);
-            assert!(wrap(socket, "127.0.0.1", &Trust::Anything, TIMEOUT).is_ok());
+            assert!(wrap(Paced::new(socket, None), "127.0.0.1", &Trust::Anything, TIMEOUT).is_ok());
         }
     }
 
@@ -468,7 +470,8 @@ mod tests {
         });
         let began = Instant::now();
         let timeout = Duration::from_millis(300);
-        let ended = wrap(socket, "localhost", &Trust::Anything, timeout).map(drop);
+        let ended =
+            wrap(Paced::new(socket, None), "localhost", &Trust::Anything, timeout).map(drop);
         assert!(ended.is_err());
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     }

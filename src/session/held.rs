@@ -85,16 +85,19 @@ impl<S: Look + ?Sized> Held<S> {
                     self.connected_once = true;
                     self.session = Some(session);
                 }
+                Err(StoreError::Stopped) => return Err(NoSession::Stopped),
                 Err(error) => {
                     let Retry::Reconnect(least) = error.retry() else {
                         return Err(NoSession::Failed(side, error));
                     };
-                    // A first connection that cannot be made is told at once: somebody is waiting.
+                    // A first connection that cannot be made is told at once: somebody is waiting. A server
+                    // that asks for patience is there.
                     let away = patience.clock.elapsed().saturating_sub(began);
-                    if !self.connected_once || away >= patience.reconnect_for {
+                    let is_new = !self.connected_once && error.backoff().is_none();
+                    if is_new || away >= patience.reconnect_for {
                         return Err(NoSession::Failed(side, error));
                     }
-                    pause = (pause * 2).clamp(least, PAUSE_MAX);
+                    pause = (pause * 2).min(PAUSE_MAX).max(least);
                     let why = error.to_string();
                     tell(side, &why, pause);
                     sleep(patience, pause);

@@ -9,6 +9,6 @@ mod clock;
 mod held;
 mod reading;
 
-pub use clock::{Clock, Stop, SystemClock};
+pub use clock::{Clock, Stop, SystemClock, Wish};
 pub use held::{Held, NoSession, Patience, sleep};
 pub use reading::{Ends, Reading, Trouble, at, persist};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::mail::Side;
-use crate::session::held::{Held, NoSession, Patience};
+use crate::session::held::{Held, NoSession, Patience, sleep};
 use crate::store::{Connect, Source, StoreError};
 
 /// Both ends. Neither can be changed through these.
@@ -113,14 +113,21 @@ pub fn persist<'a, R, T, F: From<NoSession>>(
             Err(Trouble::Fault(fault)) => return Err(fault),
             Err(Trouble::Store(side, error)) => (side, error),
         };
+        if matches!(error, StoreError::Stopped) {
+            return Err(NoSession::Stopped.into());
+        }
         let reading = reading(run);
         let dead = match side {
             Side::Source => reading.source.note(&error),
             Side::Destination => reading.destination.note(&error),
         };
         tries += 1;
-        if !dead || tries > reading.retries {
+        let patience = error.backoff().filter(|_| !dead);
+        if !(dead || patience.is_some()) || tries > reading.retries {
             return Err(NoSession::Failed(side, error).into());
+        }
+        if let Some(time) = patience {
+            sleep(&reading.patience, time);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::mail::Side;
+use crate::store::patience;
 
 /// Response codes that decide something (RFC 9051 §7.1, RFC 5530, RFC 3501, provider's own). Kept as
 /// values, never as text; what is not among them is [`Other`](Self::Other).
@@ -79,11 +80,47 @@ impl Refusal {
         matches!(self.code, Some(ResponseCode::TryCreate | ResponseCode::NonExistent))
     }
 
-    /// Tells whether the server asks for patience, which is never a fault of a message.
+    /// Tells whether the server asks for patience, which is never a fault of a message: by its code,
+    /// by a time that it names, or by words about too many connections or commands.
     #[must_use]
     pub fn asks_for_patience(&self) -> bool {
-        use ResponseCode::{InUse, Throttled, Unavailable};
-        matches!(self.code, Some(Unavailable | InUse | Throttled))
+        use ResponseCode::{
+            AuthenticationFailed, AuthorizationFailed, Cannot, ContactAdmin, Expired, InUse,
+            NoPerm, Throttled, TooBig, Unavailable,
+        };
+        match self.code {
+            Some(Unavailable | InUse | Throttled) => true,
+            // What is refused for good is not to be tried again, whatever the words.
+            Some(
+                AuthenticationFailed | AuthorizationFailed | Expired | NoPerm | ContactAdmin
+                | Cannot | TooBig,
+            ) => false,
+            _ => patience::is_asked_for(&self.text),
+        }
+    }
+
+    /// The same for the answer to a login, where a limit is never one of a message.
+    #[must_use]
+    pub fn asks_for_patience_at_login(&self) -> bool {
+        self.code == Some(ResponseCode::Limit) || self.asks_for_patience()
+    }
+
+    /// How long the server asks to be left alone; nothing where it does not ask.
+    #[must_use]
+    pub fn backoff(&self) -> Option<Duration> {
+        self.asks_for_patience_at_login()
+            .then(|| patience::suggested(&self.text).unwrap_or(patience::UNSAID))
+    }
+
+    /// What it asks for patience with, in a word or two: `throttled`, or the server's own words.
+    #[must_use]
+    pub fn patience_words(&self) -> String {
+        match &self.code {
+            Some(code) if !matches!(code, ResponseCode::Other(_)) => {
+                code.as_str().to_ascii_lowercase()
+            }
+            _ => self.text.chars().take(60).collect(),
+        }
     }
 
     /// Tells whether the account is full.
@@ -188,6 +225,9 @@ pub enum StoreError {
     /// The folder can be opened, but not be worked with safely: no UIDVALIDITY, UIDs that do not last.
     #[error("the folder cannot be worked with: {0}")]
     Unusable(String),
+    /// The run is to stop, and a wait before this call was cut short; nothing was sent.
+    #[error("stopped while waiting")]
+    Stopped,
     /// What was asked cannot be said in IMAP: a line break in a search, a name that no line holds.
     #[error("cannot be sent: {0}")]
     Unsayable(String),
@@ -212,18 +252,43 @@ impl StoreError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Refused(refusal) if refusal.asks_for_patience() => {
-                Retry::After(Duration::from_secs(5))
+                Retry::After(refusal.backoff().unwrap_or(patience::UNSAID))
             }
             Self::Refused(_) | Self::Replaced | Self::Unusable(_) | Self::Unsayable(_) => {
                 Retry::Skip
             }
-            Self::Login(refusal) if refusal.asks_for_patience() => {
-                Retry::Reconnect(Duration::from_secs(5))
+            Self::Login(refusal) if refusal.asks_for_patience_at_login() => {
+                Retry::Reconnect(refusal.backoff().unwrap_or(patience::UNSAID))
             }
-            Self::Login(_) | Self::NoMechanism(_) | Self::Tls(_) => Retry::Never,
-            Self::Connection(_) | Self::Connect(_) | Self::Protocol(_) => {
-                Retry::Reconnect(Duration::from_secs(1))
+            Self::Login(_) | Self::NoMechanism(_) | Self::Tls(_) | Self::Stopped => Retry::Never,
+            Self::Connection(_) => {
+                Retry::Reconnect(self.backoff().unwrap_or(Duration::from_secs(1)))
             }
+            Self::Connect(_) | Self::Protocol(_) => Retry::Reconnect(Duration::from_secs(1)),
+        }
+    }
+
+    /// How long the server asks to be left alone; nothing where it does not ask.
+    #[must_use]
+    pub fn backoff(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) if refusal.asks_for_patience() => refusal.backoff(),
+            Self::Login(refusal) => refusal.backoff(),
+            // A BYE has no code that is kept.
+            Self::Connection(said) if patience::is_asked_for(said) => {
+                Some(patience::suggested(said).unwrap_or(patience::UNSAID))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells whether the login itself was refused, and not only at this moment.
+    #[must_use]
+    pub fn is_refused_login(&self) -> bool {
+        match self {
+            Self::Login(refusal) => !refusal.asks_for_patience_at_login(),
+            Self::NoMechanism(_) => true,
+            _ => false,
         }
     }
 

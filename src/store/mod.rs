@@ -22,6 +22,7 @@ mod fetch;
 mod look;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
+mod patience;
 mod visit;
 
 pub use ability::{Abilities, AppendWays};

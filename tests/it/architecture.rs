@@ -50,10 +50,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // The edges.
     // Its `load` has `resolve` look across keys, so that all faults come at once.
     ("manifest", &["mail", "rule", "profile", "resolve"]),
-    ("state", &["mail", "plan", "identity", "store"]),
+    ("state", &["mail", "plan", "identity", "store", "limit"]),
     ("session", &["store", "mail"]),
+    ("limit", &["session", "mail"]),
     ("inspect", &["store", "snapshot", "identity", "mail", "rule", "matching", "state", "plan"]),
-    ("imap", &["store", "mail"]),
+    ("imap", &["store", "mail", "limit"]),
     (
         "planning",
         &[
@@ -91,7 +92,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "mail", "identity", "snapshot", "rule", "profile", "matching", "plan", "planner",
             "resolve", "store", "manifest", "state", "inspect", "imap", "planning", "apply",
-            "verify", "report", "session",
+            "verify", "report", "session", "limit",
         ],
     ),
 ];

@@ -111,6 +111,7 @@ fn log_in(
     let (wire, sent) = connect(Server { capabilities, greeted: false, answer }, line);
     let credentials = Credentials::new("joe".to_owned(), SecretString::from("hunter2"));
     let known = Known {
+        gate: None,
         compression: crate::imap::compress::Agreement::default(),
         server: "imap.example:143".to_owned(),
         refusals: Arc::from([]),
