@@ -26,6 +26,9 @@ const WAVE: usize = 64;
 /// of a few large ones.
 const MESSAGE_COST: u64 = 10_000;
 
+/// Octets in flight that one lane can make use of.
+const STREAM_OCTETS_MAX: usize = 4 << 20;
+
 /// Shares that no lane has taken yet.
 type Shares = Mutex<VecDeque<Vec<Group>>>;
 
@@ -38,7 +41,7 @@ impl<'r> Run<'r> {
     ) -> Result<(), Fatal> {
         let groups = self.groups(spellings)?;
         let many = lanes(&groups, &self.settings);
-        self.settings.memory /= many.max(1);
+        self.settings.memory = (self.settings.memory / many).min(STREAM_OCTETS_MAX);
         let shares: Shares = Mutex::new(deal(groups, many));
         let mut resent = Vec::new();
         let done = thread::scope(|scope| {

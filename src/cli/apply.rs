@@ -11,6 +11,7 @@ use crate::cli::args::{Apply, OnlyArg};
 use crate::cli::ends;
 use crate::cli::exit::ExitStatus;
 use crate::cli::failed::{Failed, Kind};
+use crate::cli::limits;
 use crate::cli::output::Output;
 use crate::cli::pair;
 use crate::cli::plan;
@@ -19,11 +20,14 @@ use crate::cli::progress::Progress;
 use crate::cli::show;
 use crate::cli::signals::Interrupts;
 use crate::cli::validate;
+use crate::limit::Waited;
 use crate::mail::{Side, Timestamp};
 use crate::manifest::Loaded;
 use crate::plan::{Checked, PlanFault, PlanLines, Reason, Totals, is_plan};
 use crate::report;
-use crate::report::model::{ApplyReport, CompressionDone, Copied, Deleted, FlagsDone, FoldersDone};
+use crate::report::model::{
+    ApplyReport, CompressionDone, Copied, Deleted, FlagsDone, FoldersDone, WaitedFor,
+};
 use crate::report::{Body, Document, Next, PlanView, Problem, Saved, plan_screen};
 use crate::resolve::Migration;
 use crate::session::{Clock as _, SystemClock};
@@ -32,11 +36,8 @@ use crate::state;
 /// What is worth another connection, in octets: logging in on both sides takes as long as copying so much.
 const CONNECTION_WORTH: u64 = 2_000_000;
 
-/// Connections to either side, until the manifest can set them.
+/// Connections to either side where neither manifest nor profile says how many.
 const CONNECTIONS: u16 = 4;
-
-/// Octets of messages in flight, until the manifest can set them.
-const MEMORY: usize = 4 << 20;
 
 pub(super) fn run(args: &Apply, output: &mut Output) -> ExitStatus {
     let interrupts = Interrupts::listen();
@@ -89,6 +90,7 @@ fn apply_file(args: &Apply, interrupts: &Interrupts, output: &Output) -> Result<
     let loaded =
         validate::load(&args.manifest, &args.values, now, kind, output).map_err(Ended::Told)?;
     let migration = only(&loaded)?;
+    interrupts.stop_after(migration.limits.stop_after);
     let path = args.what.display().to_string();
     let stale = |fault: &PlanFault| Failed {
         problem: Problem::of_plan(&path, fault),
@@ -114,6 +116,7 @@ fn apply_manifest(
     let loaded =
         validate::load(&args.what, &args.values, now, kind, output).map_err(Ended::Told)?;
     let migration = only(&loaded)?;
+    interrupts.stop_after(migration.limits.stop_after);
     if !args.yes && !io::stdin().is_terminal() {
         let problem = Problem::new("there is no terminal to ask on")
             .hint("add --yes, or plan with -o first and apply that file");
@@ -201,7 +204,8 @@ fn carry_out(
     output: &Output,
 ) -> Result<ExitStatus, Ended> {
     let started = validate::now();
-    let connectors = ends::connectors(migration, interrupts)?;
+    let connectors = ends::connectors(migration, interrupts, output)?;
+    let waits = connectors.limits.clone();
     let mut opened = pair::open(migration, started)
         .map_err(|fault| Failed::from(pair::state_problem(&fault)))?;
     let server = format!("{}:{}", migration.destination.host, migration.destination.port);
@@ -228,8 +232,8 @@ fn carry_out(
                 settle: migration.errors.settle,
                 reconnect_for: migration.errors.reconnect_for,
                 max_items: migration.errors.max_items,
-                memory: MEMORY,
-                connections: CONNECTIONS,
+                memory: migration.limits.memory,
+                connections: connections(migration),
                 connection_worth: CONNECTION_WORTH,
             },
             clock: &clock,
@@ -253,7 +257,11 @@ fn carry_out(
     progress.finished(status);
     let seconds = clock.elapsed().as_secs();
     let only = args.only.map(OnlyArg::as_str);
-    let report = report_of(applied, checked, migration, (started, seconds), only, status);
+    let mut report = report_of(applied, checked, migration, (started, seconds), only, status);
+    let wish = interrupts.stop.wish();
+    report.notes.extend(wish.and_then(limits::told).map(str::to_owned));
+    report.waited_for = waited_for(&waits.waited());
+    report.waited_seconds += report.waited_for.servers();
     let printed = if args.json {
         let problems = problem.into_iter().collect();
         output.json(&Document::Apply(Body::new(status.code(), problems, vec![report])))
@@ -267,6 +275,12 @@ fn carry_out(
         })
     };
     Ok(if printed.is_ok() { status } else { ExitStatus::Fault })
+}
+
+/// How many connections to either side there may be at once, at most.
+fn connections(migration: &Migration) -> u16 {
+    let ends = [&migration.source, &migration.destination];
+    ends.map(|end| end.limits.connections.unwrap_or(CONNECTIONS)).into_iter().min().unwrap_or(1)
 }
 
 /// Tells whether a plan has work in sections that were not asked for.
@@ -287,11 +301,8 @@ fn status_of(applied: &Applied, interrupts: &Interrupts) -> ExitStatus {
         None => {}
         Some(Fatal::Stopped) => all.push(interrupts.status()),
         Some(Fatal::Store { error, .. }) => {
-            let login = matches!(
-                error,
-                crate::store::StoreError::Login(_) | crate::store::StoreError::NoMechanism(_)
-            );
-            all.push(if login { ExitStatus::LoginRefused } else { ExitStatus::Unavailable });
+            let refused = error.is_refused_login();
+            all.push(if refused { ExitStatus::LoginRefused } else { ExitStatus::Unavailable });
         }
         Some(Fatal::OtherAccount { .. } | Fatal::OneMailbox(_)) => {
             all.push(ExitStatus::WrongAccount);
@@ -382,8 +393,17 @@ fn report_of(
         left_out: applied.left_out,
         retried: applied.reconnected,
         waited_seconds: applied.waited.as_secs(),
+        waited_for: WaitedFor::default(),
         notes,
         items: applied.items,
+    }
+}
+
+fn waited_for(waited: &Waited) -> WaitedFor {
+    WaitedFor {
+        source_seconds: waited.source.as_secs(),
+        destination_seconds: waited.destination.as_secs(),
+        limits_seconds: waited.limits.as_secs(),
     }
 }
 

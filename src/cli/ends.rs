@@ -7,8 +7,11 @@ use secrecy::SecretString;
 
 use crate::cli::exit::ExitStatus;
 use crate::cli::failed::Failed;
+use crate::cli::limits;
+use crate::cli::output::Output;
 use crate::cli::signals::Interrupts;
 use crate::imap::{Compress, Connector, EmptyAppend, Server, TlsMode, Trust};
+use crate::limit::Limits;
 use crate::mail::Side;
 use crate::manifest::model;
 use crate::manifest::secret;
@@ -21,16 +24,23 @@ use crate::rule::policy::Quirk;
 pub(super) struct Connectors {
     pub source: Connector,
     pub destination: Connector,
+    pub limits: Limits,
 }
 
-/// Reads or asks for both passwords and makes both connectors. Nothing is sent yet.
+/// Reads or asks for both passwords and makes both connectors, each behind its gate. Nothing is
+/// sent yet.
 pub(super) fn connectors(
     migration: &Migration,
     interrupts: &Interrupts,
+    output: &Output,
 ) -> Result<Connectors, Failed> {
+    let gates = limits::gates(migration, interrupts, output.stderr_screen())?;
+    let source = connector(Side::Source, &migration.source, interrupts)?;
+    let destination = connector(Side::Destination, &migration.destination, interrupts)?;
     Ok(Connectors {
-        source: connector(Side::Source, &migration.source, interrupts)?,
-        destination: connector(Side::Destination, &migration.destination, interrupts)?,
+        source: source.with_gate(gates.source),
+        destination: destination.with_gate(gates.destination),
+        limits: gates.limits,
     })
 }
 

@@ -9,6 +9,7 @@ mod args;
 mod ends;
 mod exit;
 mod failed;
+mod limits;
 mod output;
 mod pair;
 mod plan;

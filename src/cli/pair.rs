@@ -96,6 +96,15 @@ pub(super) fn store_problem(
 ) -> (Problem, ExitStatus) {
     let host = format!("{}:{}", end.host, end.port);
     match fault {
+        StoreError::Login(refusal) if !fault.is_refused_login() => (
+            Problem::new(format!("the {side} lets nobody in at the moment"))
+                .detail("login", &end.user)
+                .detail("host", host)
+                .detail("it said", refusal.to_string())
+                .hint(format!("fewer connections or logins: [{side}.limits]"))
+                .hint("the same command may be run again: it goes on where this one stopped"),
+            ExitStatus::Unavailable,
+        ),
         StoreError::Login(refusal) => (
             Problem::new(format!("the {side} refused the login"))
                 .detail("login", &end.user)

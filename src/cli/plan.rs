@@ -25,6 +25,7 @@ use crate::report::model::PlanReport;
 use crate::report::{Body, Document, Overview, PlanView, Problem, Saved, plan_screen};
 use crate::resolve::Migration;
 use crate::session::{Ends, SystemClock};
+use crate::store::StoreError;
 
 /// A plan in a file that has no name yet, and what it comes to.
 pub(super) struct Made {
@@ -83,7 +84,7 @@ pub(super) fn make(
     interrupts: &Interrupts,
     output: &Output,
 ) -> Result<Made, Failed> {
-    let connectors = ends::connectors(migration, interrupts)?;
+    let connectors = ends::connectors(migration, interrupts, output)?;
     let mut opened =
         pair::open(migration, now).map_err(|fault| Failed::from(pair::state_problem(&fault)))?;
     let clock = SystemClock::new();
@@ -203,7 +204,6 @@ fn planning_failed(
         crate::mail::Side::Destination => &migration.destination,
     };
     match fault {
-        PlanningFault::Store(side, error) => pair::store_problem(*side, host(*side), error).into(),
         PlanningFault::State(fault) => pair::state_problem(fault).into(),
         PlanningFault::OneMailbox(folders) => pair::one_mailbox(folders).into(),
         PlanningFault::OtherAccount { side, recorded, seen } => {
@@ -242,9 +242,10 @@ fn planning_failed(
                 .hint("to pass over what is not there: missing = \"skip\" in [folders]");
             (problem, ExitStatus::Unavailable).into()
         }
-        PlanningFault::Stopped => {
+        PlanningFault::Stopped | PlanningFault::Store(_, StoreError::Stopped) => {
             (Problem::new("stopped before the plan was made"), interrupts.status()).into()
         }
+        PlanningFault::Store(side, error) => pair::store_problem(*side, host(*side), error).into(),
         other => (
             Problem::new("no plan could be made").detail("fault", other.to_string()),
             ExitStatus::Fault,

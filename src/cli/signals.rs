@@ -4,23 +4,27 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::exit::ExitStatus;
-use crate::session::Stop;
+use crate::cli::limits;
+use crate::session::{Stop, Wish};
 
 /// The wish to stop, as signals tell it.
 pub(super) struct Interrupts {
     pub stop: Stop,
     signal: Arc<AtomicI32>,
     question: Arc<Mutex<Question>>,
+    deadline: OnceLock<Instant>,
 }
 
 /// Whether somebody is being asked something.
@@ -46,7 +50,8 @@ impl Interrupts {
                     if let Question::Asked(terminal) = &*question {
                         put_back(terminal.as_deref());
                     }
-                    if wish.requested() || matches!(*question, Question::Asked(_)) {
+                    let is_second = wish.wish() == Some(Wish::Signal);
+                    if is_second || matches!(*question, Question::Asked(_)) {
                         signal_hook::low_level::exit(status_of(number).code().into());
                     }
                     first.store(number, Ordering::SeqCst);
@@ -54,7 +59,7 @@ impl Interrupts {
                 }
             });
         }
-        Self { stop, signal, question }
+        Self { stop, signal, question, deadline: OnceLock::new() }
     }
 
     /// Asks something on the terminal: nothing is in flight meanwhile, so that a signal ends the
@@ -69,9 +74,25 @@ impl Interrupts {
         answer
     }
 
+    /// Has the run stopped so long from now, if at all. Only the first call counts.
+    pub(super) fn stop_after(&self, time: Option<Duration>) {
+        let Some(deadline) = time.and_then(|time| Instant::now().checked_add(time)) else { return };
+        if self.deadline.set(deadline).is_ok() {
+            limits::stop_at(deadline, self.stop.clone());
+        }
+    }
+
+    /// When the run is to stop.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline.get().copied()
+    }
+
     /// How a run that was asked to stop ends.
     pub(super) fn status(&self) -> ExitStatus {
-        status_of(self.signal.load(Ordering::SeqCst))
+        match self.stop.wish() {
+            Some(Wish::Bytes | Wish::Deadline | Wish::Day) => ExitStatus::Limit,
+            Some(Wish::Signal) | None => status_of(self.signal.load(Ordering::SeqCst)),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::report::{Body, Document, Next, Problem, verify_screen};
 use crate::resolve::Migration;
 use crate::session::{Clock as _, Ends, SystemClock};
 use crate::state::{Item, State as _};
+use crate::store::StoreError;
 use crate::verify;
 use crate::verify::{Depth, Known, Verified, VerifyFault};
 
@@ -47,7 +48,7 @@ fn prove(
 ) -> Result<VerifyReport, Failed> {
     let interrupts = Interrupts::listen();
     let items = open_items(migration, started)?;
-    let connectors = ends::connectors(migration, &interrupts)?;
+    let connectors = ends::connectors(migration, &interrupts, output)?;
     let clock = SystemClock::new();
     let mut tell = |text: &str| {
         let text = crate::report::escape(text);
@@ -101,6 +102,9 @@ fn status_of(verified: &Verified) -> ExitStatus {
 
 fn failed(fault: &VerifyFault, migration: &Migration, interrupts: &Interrupts) -> Failed {
     match fault {
+        VerifyFault::Stopped | VerifyFault::Store(_, StoreError::Stopped) => {
+            (Problem::new("stopped before everything was verified"), interrupts.status()).into()
+        }
         VerifyFault::Store(side, error) => {
             let end = match side {
                 Side::Source => &migration.source,
@@ -110,8 +114,5 @@ fn failed(fault: &VerifyFault, migration: &Migration, interrupts: &Interrupts) -
         }
         VerifyFault::OneMailbox(folders) => pair::one_mailbox(folders).into(),
         VerifyFault::NothingSelected => pair::nothing_selected().into(),
-        VerifyFault::Stopped => {
-            (Problem::new("stopped before everything was verified"), interrupts.status()).into()
-        }
     }
 }

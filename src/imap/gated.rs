@@ -175,3 +175,143 @@ impl VisitSink for GatedVisits<'_> {
         self.sink.left(visit, outcome);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limit::Bounds;
+    use crate::limit::Limits;
+    use crate::limit::Rate;
+    use crate::limit::RunBounds;
+    use crate::limit::simulated::Simulated;
+    use crate::mail::FlagSet;
+    use crate::mail::Side;
+    use crate::session::Clock as _;
+    use crate::session::Stop;
+    use crate::session::Wish;
+    use crate::store::ResponseCode;
+
+    /// A queue of messages of ten octets that hears the wish to stop, as the one of a run does.
+    struct Queue {
+        left: u64,
+        stop: Stop,
+    }
+
+    impl AppendQueue for Queue {
+        fn next(&mut self, _: Wait) -> Option<AppendMessage> {
+            if self.left == 0 || self.stop.requested() {
+                return None;
+            }
+            self.left -= 1;
+            let ticket = Ticket(self.left);
+            let folder = Arc::new(crate::mail::WireName::new(*b"INBOX"));
+            Some(AppendMessage { ticket, folder, flags: FlagSet::new(), date: None, octets: 10 })
+        }
+
+        fn ended(&self) -> bool {
+            self.left == 0
+        }
+
+        fn body(&mut self, _: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn done(&mut self, _: Ticket, _: AppendResult) {}
+    }
+
+    struct Count(u32);
+
+    impl FetchSink for Count {
+        fn begin(&mut self, _: Uid, _: &RowHead) -> Flow {
+            self.0 += 1;
+            Flow::Go
+        }
+
+        fn piece(&mut self, _: &[u8]) -> Flow {
+            Flow::Go
+        }
+
+        fn end(&mut self, _: Uid) -> Flow {
+            Flow::Go
+        }
+    }
+
+    /// A gate that lets one message pass a second, with all that belongs to it.
+    fn ground(stop_after_octets: Option<u64>) -> (Arc<Simulated>, Stop, Gate) {
+        let (clock, stop) = (Arc::new(Simulated::default()), Stop::default());
+        let bounds = RunBounds { stop_after_octets, ..RunBounds::default() };
+        let limits = Limits::new(bounds, clock.clone(), stop.clone(), Box::new(|_| ()));
+        let rate = Some(Rate::per_second(1));
+        let bounds = Bounds { messages_per_second: rate, ..Bounds::default() };
+        (clock, stop, limits.gate(Side::Destination, "new.example", &bounds, None))
+    }
+
+    #[test]
+    fn messages_of_a_queue_take_turns_and_answers_are_read_meanwhile() {
+        let (clock, stop, gate) = ground(None);
+        let mut queue = Queue { left: 3, stop };
+        let mut queue = GatedQueue::new(&mut queue, Some(&gate));
+        assert!(queue.next(Wait::No).is_some());
+        assert!(queue.next(Wait::No).is_none() && !queue.ended(), "its answer may be read first");
+        assert!(queue.next(Wait::UntilEnd).is_some() && queue.next(Wait::UntilEnd).is_some());
+        assert_eq!(clock.elapsed(), Duration::from_secs(2));
+        assert!(queue.next(Wait::UntilEnd).is_none() && queue.ended());
+        // Nobody took the last turn.
+        assert_eq!(gate.turn(false), Turn::Go);
+    }
+
+    #[test]
+    fn refused_message_holds_back_the_next_one_and_other_refusals_do_not() {
+        let (clock, stop, gate) = ground(None);
+        let mut queue = Queue { left: 9, stop };
+        let mut queue = GatedQueue::new(&mut queue, Some(&gate));
+        let refusal = |code, text: &str| {
+            let text = text.to_owned();
+            AppendResult::Refused(Refusal { bad: false, code, text, known_words: false })
+        };
+        queue.done(Ticket(1), refusal(Some(ResponseCode::Limit), "message too large"));
+        assert!(queue.next(Wait::No).is_some());
+        queue.done(Ticket(2), refusal(None, "Suggested Backoff Time: 40000 milliseconds"));
+        assert!(queue.next(Wait::UntilEnd).is_some());
+        assert_eq!(clock.elapsed(), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn queue_ends_with_the_message_that_reaches_the_octets_of_the_run() {
+        let (_, stop, gate) = ground(Some(15));
+        let mut queue = Queue { left: 9, stop: stop.clone() };
+        let mut queue = GatedQueue::new(&mut queue, Some(&gate));
+        assert!(queue.next(Wait::UntilEnd).is_some() && queue.next(Wait::UntilEnd).is_some());
+        assert_eq!(stop.wish(), Some(Wish::Bytes));
+        assert!(queue.next(Wait::UntilEnd).is_none());
+    }
+
+    #[test]
+    fn messages_that_are_fetched_take_turns_until_the_run_is_to_stop() {
+        let (clock, stop, gate) = ground(None);
+        let mut count = Count(0);
+        let mut sink = GatedSink::new(&mut count, Some(&gate));
+        for _ in 0..3 {
+            assert_eq!(sink.begin(Uid::MIN, &RowHead::default()), Flow::Go);
+        }
+        assert_eq!(clock.elapsed(), Duration::from_secs(2));
+        stop.request();
+        assert_eq!(sink.begin(Uid::MIN, &RowHead::default()), Flow::Stop);
+        assert_eq!(count.0, 3);
+    }
+
+    #[test]
+    fn wish_to_stop_ends_a_pause_without_a_command() {
+        let (clock, stop, gate) = ground(None);
+        let text = "Request is throttled. Suggested Backoff Time: 60000 milliseconds".to_owned();
+        let refusal = Refusal { bad: false, code: None, text, known_words: false };
+        heed(Some(&gate), &StoreError::Refused(refusal));
+        stop.request();
+        assert!(matches!(before_command(Some(&gate)), Err(StoreError::Stopped)));
+        assert_eq!(clock.elapsed(), Duration::ZERO);
+        assert!(before_command(None).is_ok());
+    }
+}

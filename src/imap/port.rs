@@ -258,6 +258,8 @@ pub struct Connector {
     credentials: Credentials,
     known: Known,
     refused: Arc<Mutex<Option<Refusal>>>,
+    /// It opens connections beside those of another connector.
+    beside: bool,
 }
 
 impl Connector {
@@ -273,7 +275,7 @@ impl Connector {
             compression: Agreement::new(server.compress),
             gate: None,
         };
-        Self { server, side, credentials, known, refused: Arc::default() }
+        Self { server, side, credentials, known, refused: Arc::default(), beside: false }
     }
 
     fn refused(&self) -> MutexGuard<'_, Option<Refusal>> {
@@ -287,12 +289,21 @@ impl Connector {
         self
     }
 
+    /// Waits until a connection may be made; one beside another one is made at once or not at all.
+    fn admit(&self, gate: &Gate) -> Result<Slot, StoreError> {
+        if !self.beside {
+            return gate.admit().map_err(gated::halted);
+        }
+        let slot = gate.admit_beside().map_err(gated::halted)?;
+        slot.ok_or_else(|| StoreError::Connection("no further connection is allowed".to_owned()))
+    }
+
     fn port<M>(&mut self) -> Result<Box<Port<M>>, StoreError> {
         if let Some(refusal) = &*self.refused() {
             return Err(StoreError::Login(refusal.clone()));
         }
         let gate = self.known.gate.as_ref();
-        let slot = gate.map(Gate::admit).transpose().map_err(gated::halted)?;
+        let slot = gate.map(|gate| self.admit(gate)).transpose()?;
         let (wire, secured) = connect::connect(&self.server, gate)?;
         match greet::begin(wire, &secured, &self.credentials, self.known.clone()) {
             Ok(session) => Ok(Box::new(Port { session, may: PhantomData, _slot: slot })),
@@ -315,7 +326,7 @@ impl Connect<dyn Source> for Connector {
     }
 
     fn another(&self) -> Box<dyn Connect<dyn Source>> {
-        Box::new(self.clone())
+        Box::new(Self { beside: true, ..self.clone() })
     }
 
     fn side(&self) -> Side {
@@ -329,7 +340,7 @@ impl Connect<dyn Destination> for Connector {
     }
 
     fn another(&self) -> Box<dyn Connect<dyn Destination>> {
-        Box::new(self.clone())
+        Box::new(Self { beside: true, ..self.clone() })
     }
 
     fn side(&self) -> Side {

@@ -162,6 +162,20 @@ impl Gate {
     /// [`Halt`] where the run is to stop, or the day cannot be counted.
     pub fn admit(&self) -> Result<Slot, Halt> {
         let slot = self.slot()?;
+        self.log_in_turn(slot)
+    }
+
+    /// The same for a connection beside one that is open: it does not wait for others to end, which may
+    /// be waiting for it. Nothing where none is free.
+    ///
+    /// # Errors
+    ///
+    /// As [`admit`](Self::admit).
+    pub fn admit_beside(&self) -> Result<Option<Slot>, Halt> {
+        self.free_slot().map(|slot| self.log_in_turn(slot)).transpose()
+    }
+
+    fn log_in_turn(&self, slot: Slot) -> Result<Slot, Halt> {
         loop {
             self.wait_for_pause()?;
             self.wait_for_day(None)?;

@@ -140,7 +140,7 @@ fn is_deep(text: &str) -> bool {
 fn typed<'a>(value: &'a str, shape: Option<&Shape>) -> DeValue<'a> {
     let is_text = match shape {
         None | Some(Shape::Choice { .. }) => true,
-        Some(Shape::Text(kind)) => *kind != TextKind::Day,
+        Some(Shape::Text(kind)) => !matches!(kind, TextKind::Day | TextKind::Rate),
         Some(_) => false,
     };
     if is_text || is_deep(value) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use crate::manifest::value::{Age, Day, Period, Size};
+pub use crate::manifest::value::{Age, Day, Period, Rate, Size};
 use crate::rule::policy::{
     Deleted, Duplicates, Empty, Missing, Mode, OnExisting, Quirk, Subscribe,
 };
@@ -30,6 +30,8 @@ pub struct Manifest {
     pub messages: Option<MessagesTable>,
     /// What happens to flags.
     pub flags: Option<FlagsTable>,
+    /// How long and how fast a run may go on.
+    pub limits: Option<LimitsTable>,
     /// How much goes wrong before it counts.
     pub errors: Option<ErrorsTable>,
     /// Where state is kept.
@@ -118,9 +120,38 @@ pub enum Compress {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct EndpointLimitsTable {
-    /// Connections at once. Only 1 is supported yet.
+    /// Connections at once of one account. Default: as many as help, at most 4.
     #[schemars(range(min = 1))]
     pub connections: Option<u16>,
+    /// Connections at once of all accounts at this host. Default: no limit.
+    #[schemars(range(min = 1))]
+    pub total_connections: Option<u32>,
+    /// Logins a minute of all accounts at this host. Default: no limit.
+    pub logins_per_minute: Option<Rate>,
+    /// Messages fetched or appended a second. Default: no limit.
+    pub messages_per_second: Option<Rate>,
+    /// All octets of the connections a second, both directions. Default: no limit.
+    pub bytes_per_second: Option<Size>,
+    /// Octets before `bytes-per-second` bites. Default: one second's worth.
+    pub burst: Option<Size>,
+    /// All octets of a day (UTC), counted over restarts; then the run pauses until the day is over, or
+    /// ends with exit code 11 if `stop-after` is nearer. Default: no limit.
+    pub bytes_per_day: Option<Size>,
+}
+
+/// How long and how fast a run may go on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LimitsTable {
+    /// All octets of all connections a second. Default: no limit.
+    pub bytes_per_second: Option<Size>,
+    /// `apply` ends cleanly, with exit code 11, when messages of so many octets were handed to the
+    /// destination. Default: no limit.
+    pub stop_after_bytes: Option<Size>,
+    /// `apply` ends cleanly, with exit code 11, so long after it began. Default: no limit.
+    pub stop_after: Option<Period>,
+    /// Messages in flight, all accounts. Default `"32 MiB"`.
+    pub memory: Option<Size>,
 }
 
 /// Where a secret is; exactly one key.

@@ -49,6 +49,7 @@ const TABLES: &[(&str, &str)] = &[
     ("`[folders]`", "FoldersTable"),
     ("`[messages]`", "MessagesTable"),
     ("`[flags]`", "FlagsTable"),
+    ("`[limits]`", "LimitsTable"),
     ("`[errors]`", "ErrorsTable"),
     ("`[state]`", "StateTable"),
     ("`[profiles.NAME]`, or a file `profiles/NAME.toml`", "ProfileTable"),
@@ -80,7 +81,6 @@ const SAID: &[(&str, &str, &str)] = &[
     ("EndpointTable", "user", "required"),
     ("EndpointTable", "password", "asked for"),
     ("EndpointTable", "root", "the whole mailbox"),
-    ("EndpointLimitsTable", "connections", "`1`"),
 ];
 
 fn page() -> String {

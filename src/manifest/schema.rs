@@ -109,6 +109,8 @@ pub(crate) enum TextKind {
     Size,
     /// A TOML date.
     Day,
+    /// A number that may have a fraction.
+    Rate,
 }
 
 /// The shape of a manifest.
@@ -162,6 +164,7 @@ fn kind(word: Option<&str>) -> TextKind {
         Some("period") => TextKind::Period,
         Some("size") => TextKind::Size,
         Some("day") => TextKind::Day,
+        Some("rate") => TextKind::Rate,
         _ => TextKind::Line,
     }
 }

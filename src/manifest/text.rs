@@ -11,6 +11,7 @@ use crate::manifest::schema::TextKind;
 use crate::manifest::value::Age;
 use crate::manifest::value::Day;
 use crate::manifest::value::Period;
+use crate::manifest::value::Rate;
 use crate::manifest::value::Size;
 use crate::manifest::value::ValueFault;
 use crate::manifest::walk::wrong_type;
@@ -26,6 +27,7 @@ pub(crate) fn check(
     let raw = text.and_then(|text| text.get(value.span())).unwrap_or_default();
     let checked = match (kind, value.get_ref()) {
         (TextKind::Day, found) => day(subject, found, at),
+        (TextKind::Rate, found) => rate(subject, found, at),
         (TextKind::Any, DeValue::String(text)) => Ok(text.to_string()),
         (TextKind::Line | TextKind::Pattern, DeValue::String(text)) => {
             line(kind, subject, text, raw, at)
@@ -90,6 +92,21 @@ fn day(subject: &str, found: &DeValue<'_>, at: &At) -> Result<String, Draft> {
         }
         _ => Err(fault().label("such as 2024-01-31, without quotes")),
     }
+}
+
+fn rate(subject: &str, found: &DeValue<'_>, at: &At) -> Result<String, Draft> {
+    let text = match found {
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+        DeValue::Float(number) => number.as_str(),
+        _ => {
+            let fault = Draft::new(at.clone(), format!("{subject} takes a number"));
+            return Err(fault.label("such as 0.5, without quotes"));
+        }
+    };
+    text.parse::<Rate>().map(|rate| rate.to_string()).map_err(|_| {
+        let fault = Draft::new(at.clone(), format!("{subject} is out of range"));
+        fault.label("from 0.001 to 1000000")
+    })
 }
 
 fn noun(kind: TextKind) -> &'static str {

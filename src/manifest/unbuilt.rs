@@ -14,7 +14,6 @@ const KEYS: &[(&str, &[&str])] = &[
             "dates",
             "labels",
             "delete",
-            "limits",
             "report",
             "cutover",
         ],
@@ -22,17 +21,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("EndpointTable", ENDPOINT),
     ("ServerTable", ENDPOINT),
     ("TlsTable", &["pin", "min-version", "certificate", "key"]),
-    (
-        "EndpointLimitsTable",
-        &[
-            "total-connections",
-            "logins-per-minute",
-            "messages-per-second",
-            "bytes-per-second",
-            "burst",
-            "bytes-per-day",
-        ],
-    ),
+    ("LimitsTable", &["accounts-at-once"]),
     ("SecretTable", &["keyring", "csv", "column", "prompt"]),
     ("FoldersTable", &["roles", "mark-roles", "into", "collisions", "existing", "acl", "rename"]),
     (

@@ -163,6 +163,12 @@ pub struct Size {
 }
 
 impl Size {
+    /// So many mebibytes.
+    #[must_use]
+    pub const fn of_mebibytes(mebibytes: u64) -> Self {
+        Self { amount: mebibytes, unit: "MiB", octets: mebibytes.saturating_mul(1 << 20) }
+    }
+
     /// The number of octets.
     #[must_use]
     pub const fn octets(self) -> u64 {
@@ -184,6 +190,56 @@ impl FromStr for Size {
 impl fmt::Display for Size {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.amount, self.unit)
+    }
+}
+
+/// So many in some unit of time; fractions down to a thousandth. In TOML a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    thousandths: u64,
+}
+
+impl Rate {
+    /// How many thousandths it is; never nought.
+    #[must_use]
+    pub const fn thousandths(self) -> u64 {
+        self.thousandths
+    }
+}
+
+impl FromStr for Rate {
+    type Err = ValueFault;
+
+    fn from_str(text: &str) -> Result<Self, ValueFault> {
+        const MOST: f64 = 1e6;
+        let number: f64 = text.replace('_', "").parse().map_err(|_| ValueFault::NotNumber)?;
+        if !(0.001..=MOST).contains(&number) {
+            return Err(ValueFault::TooLarge);
+        }
+        // Within a million, so that it fits.
+        let rounded = format!("{:.0}", number * 1_000.0);
+        Ok(Self { thousandths: rounded.parse().map_err(|_| ValueFault::TooLarge)? })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.thousandths / 1_000, self.thousandths % 1_000);
+        if rest == 0 {
+            return write!(formatter, "{whole}");
+        }
+        let rest = format!("{rest:03}");
+        write!(formatter, "{whole}.{}", rest.trim_end_matches('0'))
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.to_string();
+        match text.parse::<u64>() {
+            Ok(whole) => serializer.serialize_u64(whole),
+            Err(_) => serializer.serialize_f64(text.parse().map_err(serde::ser::Error::custom)?),
+        }
     }
 }
 
@@ -247,7 +303,9 @@ macro_rules! text_value {
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
                 let mut schema = json_schema!($schema);
-                schema.insert("type".to_owned(), "string".into());
+                if schema.get("type").is_none() {
+                    schema.insert("type".to_owned(), "string".into());
+                }
                 schema.insert("description".to_owned(), $description.into());
                 schema.insert("x-kind".to_owned(), $word.into());
                 schema
@@ -275,6 +333,11 @@ text_value!(Period, "Period", "period", "A time such as `\"2 min\"`: s, min, h, 
 });
 text_value!(Size, "Size", "size", "A size such as `\"25 MiB\"`: B, KB, MB, GB, TB, KiB, MiB, GiB, TiB.", {
     "pattern": "^[0-9]+ ?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
+});
+text_value!(Rate, "Rate", "rate", "A number such as `0.5`, from a thousandth to a million.", {
+    "type": "number",
+    "minimum": 0.001,
+    "maximum": 1_000_000
 });
 text_value!(Day, "Day", "day", "A TOML date such as `2024-01-31`, without quotes.", {
     "format": "date"
@@ -312,6 +375,25 @@ mod tests {
         assert_eq!(before("90 d"), at("2024-01-01T12:00:00Z"));
         assert_eq!(before("99999 y"), Timestamp::from_seconds(i64::MIN));
         assert_eq!("1 mo".parse::<Period>(), Err(ValueFault::NoSuchUnit));
+    }
+
+    #[test]
+    fn rates_have_fractions_down_to_a_thousandth() {
+        let thousandths = |text: &str| text.parse::<Rate>().map(Rate::thousandths);
+        for (text, expected, shown) in [
+            ("5", 5_000, "5"),
+            ("0.5", 500, "0.5"),
+            ("1_000.250", 1_000_250, "1000.25"),
+            ("1e3", 1_000_000, "1000"),
+            ("0.001", 1, "0.001"),
+        ] {
+            assert_eq!(thousandths(text), Ok(expected), "{text}");
+            assert_eq!(text.parse::<Rate>().unwrap().to_string(), shown);
+        }
+        for text in ["0", "-1", "0.0004", "1000001", "inf", "nan"] {
+            assert_eq!(thousandths(text), Err(ValueFault::TooLarge), "{text}");
+        }
+        assert_eq!(thousandths("five"), Err(ValueFault::NotNumber));
     }
 
     #[test]

@@ -65,8 +65,8 @@ pub fn apply_summary(
     if report.retried > 0 {
         line("Retried", &counted(report.retried, "request", "requests"))?;
     }
-    if report.waited_seconds > 0 {
-        line("Waited", &duration(report.waited_seconds))?;
+    if let Some(text) = waited(report) {
+        line("Waited", &text)?;
     }
     for note in &report.notes {
         line("Note", note)?;
@@ -98,6 +98,22 @@ fn compressed_text(compressed: Compressed) -> String {
     }
 }
 
+/// How long was waited, and for whom where that is known.
+fn waited(report: &ApplyReport) -> Option<String> {
+    let waited = &report.waited_for;
+    let late = report.waited_seconds.saturating_sub(waited.servers());
+    let parts = [
+        (late, ""),
+        (waited.source_seconds, " at the source's request"),
+        (waited.destination_seconds, " at the destination's request"),
+        (waited.limits_seconds, " at limits of the manifest"),
+    ];
+    let told = parts.iter().filter(|(seconds, _)| *seconds > 0);
+    let told: Vec<String> =
+        told.map(|(seconds, whose)| format!("{}{whose}", duration(*seconds))).collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
 fn deleted(report: &ApplyReport) -> String {
     let side = |number, name| match number {
         0 => format!("nothing at the {name}"),
@@ -105,6 +121,14 @@ fn deleted(report: &ApplyReport) -> String {
     };
     let deleted = &report.deleted;
     format!("{}, {}", side(deleted.destination, "destination"), side(deleted.source, "source"))
+}
+
+fn stopped_at_a_limit(report: &ApplyReport) -> String {
+    let left = match report.copied.of.saturating_sub(report.copied.messages) {
+        0 => String::new(),
+        left => format!(", {} left", counted(left, "message is", "messages are")),
+    };
+    format!("Stopped at a limit{left}; the same plan goes on later")
 }
 
 /// How it ended, and what to do next.
@@ -139,7 +163,7 @@ fn closing(
         8 => ("Stopped: a login was refused".to_owned(), again),
         9 => ("Stopped: a server or mailbox cannot be used".to_owned(), again),
         10 => ("Stopped: the destination is full".to_owned(), again),
-        11 => ("Stopped at a limit; the same plan goes on later".to_owned(), again),
+        11 => (stopped_at_a_limit(report), again),
         12 => ("Stopped: a login leads to another account than planned".to_owned(), plan_anew),
         130 | 143 => ("Stopped by a signal; the same plan goes on later".to_owned(), again),
         _ => ("Stopped by a fault of the program".to_owned(), again),

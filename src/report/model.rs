@@ -139,12 +139,34 @@ pub struct ApplyReport {
     pub retried: u64,
     /// Time spent waiting because a server asked for it, or for a late append.
     pub waited_seconds: u64,
+    /// Whom was waited for, all connections together.
+    pub waited_for: WaitedFor,
     /// Sentences that a reader should know.
     pub notes: Vec<String>,
     /// Every message and folder that was not copied, or not as planned.
     #[serde(serialize_with = "item_rows")]
     #[schemars(with = "Vec<ItemRow>")]
     pub items: Vec<Item>,
+}
+
+/// Time that was waited, summed over all connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct WaitedFor {
+    /// Because the source asked for it.
+    pub source_seconds: u64,
+    /// Because the destination asked for it.
+    pub destination_seconds: u64,
+    /// At limits of the manifest.
+    pub limits_seconds: u64,
+}
+
+impl WaitedFor {
+    /// Because a server asked for it.
+    #[must_use]
+    pub const fn servers(&self) -> u64 {
+        self.source_seconds.saturating_add(self.destination_seconds)
+    }
 }
 
 /// Messages copied.

@@ -1,9 +1,9 @@
 //! The defaults, in the one place where "not said" becomes something.
 
-use crate::manifest::model::EndpointLimitsTable;
 use crate::manifest::model::EndpointTable;
 use crate::manifest::model::Manifest;
 use crate::manifest::model::Period;
+use crate::manifest::model::Size;
 use crate::manifest::model::TlsMode;
 use crate::profile::GENERIC;
 
@@ -30,6 +30,7 @@ pub fn with_defaults(manifest: &Manifest) -> Manifest {
     messages.deleted.get_or_insert_default();
     messages.duplicates.get_or_insert_default();
     filled.flags.get_or_insert_default().on_existing.get_or_insert_default();
+    filled.limits.get_or_insert_default().memory.get_or_insert(Size::of_mebibytes(32));
     let errors = filled.errors.get_or_insert_default();
     errors.retries.get_or_insert(3);
     errors.allow_empty_source.get_or_insert_default();
@@ -50,8 +51,6 @@ fn fill_endpoint(endpoint: &mut EndpointTable) {
     });
     endpoint.timeout.get_or_insert(Period::of_minutes(2));
     endpoint.compress.get_or_insert_default();
-    let limits = endpoint.limits.get_or_insert_with(EndpointLimitsTable::default);
-    limits.connections.get_or_insert(1);
     endpoint.refusals.get_or_insert_default();
     endpoint.quirks.get_or_insert_default();
 }

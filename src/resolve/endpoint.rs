@@ -9,6 +9,7 @@ use crate::manifest::model::Period;
 use crate::manifest::model::SecretTable;
 use crate::resolve::fault::On;
 use crate::resolve::fault::RuleFault;
+use crate::resolve::limits;
 use crate::resolve::migration::Endpoint;
 use crate::resolve::migration::Given;
 use crate::resolve::migration::SecretSource;
@@ -21,6 +22,7 @@ pub(crate) fn resolve(
     given: Given<'_>,
     side: Side,
     faults: &mut Vec<RuleFault>,
+    hints: &mut Vec<String>,
 ) -> Option<(Endpoint, NameRules)> {
     let table = match side {
         Side::Source => given.manifest.source.as_ref(),
@@ -47,12 +49,7 @@ pub(crate) fn resolve(
         let fault = RuleFault::new(&[side.as_str(), "timeout"], "`timeout` cannot be 0");
         faults.push(fault.label("such as \"2 min\""));
     }
-    let connections = table.limits.as_ref().and_then(|limits| limits.connections).unwrap_or(1);
-    if connections > 1 {
-        let path = [side.as_str(), "limits", "connections"];
-        let fault = RuleFault::new(&path, "more than one connection is not supported yet");
-        faults.push(fault.label("write 1, or leave the line out"));
-    }
+    let limits = limits::of_endpoint(table.limits.as_ref(), side, faults, hints);
     for (position, refusal) in table.refusals.iter().flatten().enumerate() {
         if refusal.trim().is_empty() {
             let path = [side.as_str(), "refusals", &position.to_string()];
@@ -71,7 +68,7 @@ pub(crate) fn resolve(
         tls: tls(table, given.folder, side, faults),
         quirks: table.quirks.clone().unwrap_or_default(),
         refusals: table.refusals.clone().unwrap_or_default(),
-        connections,
+        limits,
     };
     Some((endpoint, names))
 }

@@ -16,6 +16,9 @@ use crate::resolve::endpoint;
 use crate::resolve::fault::On;
 use crate::resolve::fault::RuleFault;
 use crate::resolve::folders;
+use crate::resolve::limits;
+use crate::resolve::limits::EndpointLimits;
+use crate::resolve::limits::RunLimits;
 use crate::resolve::messages;
 use crate::rule::Rules;
 use crate::rule::policy::Mode;
@@ -34,6 +37,8 @@ pub struct Migration {
     pub destination: Endpoint,
     /// What decides actions.
     pub rules: Rules,
+    /// How long and how fast a run may go on.
+    pub limits: RunLimits,
     /// How much goes wrong before it counts.
     pub errors: ErrorRules,
     /// Where state is kept, seen from the current folder.
@@ -67,8 +72,8 @@ pub struct Endpoint {
     pub quirks: Vec<Quirk>,
     /// Words in a NO to APPEND which prove that nothing was stored.
     pub refusals: Vec<String>,
-    /// Connections at once.
-    pub connections: u16,
+    /// How hard the server may be pressed.
+    pub limits: EndpointLimits,
 }
 
 /// How a connection is protected.
@@ -156,11 +161,12 @@ pub fn resolve(given: Given<'_>) -> Resolution {
     let mut faults = Vec::new();
     let mut hints = Vec::new();
     let manifest = given.manifest;
-    let source = endpoint::resolve(given, Side::Source, &mut faults);
-    let destination = endpoint::resolve(given, Side::Destination, &mut faults);
+    let source = endpoint::resolve(given, Side::Source, &mut faults, &mut hints);
+    let destination = endpoint::resolve(given, Side::Destination, &mut faults, &mut hints);
     let folders = folders::resolve(given, &mut faults, &mut hints);
     let messages = messages::resolve(manifest.messages.as_ref(), given.now, &mut faults);
     let errors = error_rules(manifest);
+    let limits = limits::of_run(manifest, &mut faults);
     let state_dir = manifest.state.as_ref().and_then(|state| state.dir.clone()).unwrap_or_default();
     if state_dir.is_empty() {
         let fault = RuleFault::new(&["state", "dir"], "`dir` is empty");
@@ -171,6 +177,11 @@ pub fn resolve(given: Given<'_>) -> Resolution {
     };
     let (source, source_names) = source;
     let (destination, destination_names) = destination;
+    limits::check_both(
+        (&source.host, &source.limits),
+        (&destination.host, &destination.limits),
+        &mut faults,
+    );
     if messages.search.is_some() && source_names.quirks.contains(&Quirk::NoSearch) {
         let fault = RuleFault::new(&["messages", "search"], "`search` asks a server that cannot");
         faults.push(fault.label("the source has the quirk `no-search`").on(On::Key));
@@ -197,6 +208,7 @@ pub fn resolve(given: Given<'_>) -> Resolution {
         source,
         destination,
         rules,
+        limits,
         errors,
         state_dir: given.folder.join(state_dir),
         foreign_values: given.foreign_values.to_vec(),

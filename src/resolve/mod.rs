@@ -17,11 +17,13 @@ mod digest;
 mod endpoint;
 mod fault;
 mod folders;
+mod limits;
 mod messages;
 mod migration;
 
 pub use defaults::with_defaults;
 pub use fault::{On, RuleFault};
+pub use limits::{EndpointLimits, RunLimits};
 pub use migration::{
     Endpoint, ErrorRules, ForeignValue, Given, Migration, Resolution, SecretSource, Tls, resolve,
 };

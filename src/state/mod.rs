@@ -17,6 +17,7 @@
 //! * Never makes a file that others can read.
 
 mod database;
+mod days;
 #[cfg(any(test, feature = "testing"))]
 mod effects;
 mod files;
@@ -33,6 +34,7 @@ mod suite;
 mod value;
 mod witness;
 
+pub use days::DayCounts;
 pub use place::{DestinationLock, OpenedPair, PairNames, PairRecord, Place, lock_destination};
 pub use port::{
     FolderId, FolderKey, Intent, IntentId, Item, Link, OpenIntent, Outcome, Owned, RunId, State,

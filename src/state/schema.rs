@@ -18,9 +18,20 @@ pub(crate) const STATE: Kind = Kind {
 /// The catalogue of account pairs.
 pub(crate) const CATALOGUE: Kind = Kind {
     application: 0x4d66_4361,
-    steps: &[CATALOGUE_1],
-    cost: "it is made again, and nothing is lost by that",
+    steps: &[CATALOGUE_1, CATALOGUE_2],
+    cost: "it is made again; what is lost is how much of a day's octets is used up",
 };
+
+const CATALOGUE_2: &str = "
+CREATE TABLE days (
+    host TEXT NOT NULL,
+    user TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    latest INTEGER NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (host, user)
+) STRICT, WITHOUT ROWID;
+";
 
 const CATALOGUE_1: &str = "
 CREATE TABLE pairs (

@@ -12,6 +12,7 @@ use mailferry::manifest::Loaded;
 use mailferry::manifest::load_with;
 use mailferry::manifest::render;
 use mailferry::manifest::render::Colour;
+use mailferry::resolve::EndpointLimits;
 use mailferry::resolve::ForeignValue;
 use mailferry::resolve::Migration;
 use mailferry::resolve::SecretSource;
@@ -91,7 +92,9 @@ fn what_is_not_said_has_its_default() {
     assert_eq!(migration.source.timeout, Duration::from_mins(2));
     assert_eq!(migration.source.password, None);
     assert!(migration.source.tls.verify);
-    assert_eq!(migration.source.connections, 1);
+    assert_eq!(migration.source.limits, EndpointLimits::default());
+    assert_eq!(migration.limits.stop_after, None);
+    assert_eq!(migration.limits.memory, 32 << 20);
     assert_eq!(migration.errors.retries, 3);
     assert_eq!(migration.errors.settle, Duration::from_mins(1));
     assert_eq!(migration.errors.reconnect_for, Duration::from_mins(15));

@@ -7,6 +7,7 @@ mod compress;
 mod cut;
 mod killed;
 mod late;
+mod limits;
 mod mailbox;
 mod nasty;
 mod proof;

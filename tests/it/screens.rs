@@ -12,7 +12,7 @@ use mailferry::mail::{FolderName, Side, Timestamp, Uid};
 use mailferry::plan::{PlanId, PlanLines, Reason};
 use mailferry::report::model::{
     ApplyEvent, ApplyReport, CompressionDone, Copied, Deleted, Difference, FlagsDone, FoldersDone,
-    PlanReport, VerifiedFolder, VerifyLevel, VerifyReport,
+    PlanReport, VerifiedFolder, VerifyLevel, VerifyReport, WaitedFor,
 };
 use mailferry::report::{
     Body, Colour, Document, Next, Overview, PlanView, ProgressLines, Saved, Screen, ShowDetail,
@@ -253,6 +253,7 @@ fn applied() -> ApplyReport {
         left_out: left_out.into_iter().collect(),
         retried: 0,
         waited_seconds: 38,
+        waited_for: WaitedFor { destination_seconds: 38, ..WaitedFor::default() },
         notes: Vec::new(),
         items: evening_items(),
     }
@@ -269,7 +270,7 @@ Applied 01JD8QZ6 in 45 min 14 s.
   Compression  source on (the line gives 11.2 MiB/s), destination not offered
   Left out     4 messages: marked-deleted 2, too-large 1,
                refused-by-destination 1
-  Waited       38 s
+  Waited       38 s at the destination's request
 
 Partial: 2 messages need a decision (exit 3).
 Next: mailferry verify
@@ -282,6 +283,7 @@ Next: mailferry verify
         left_out: BTreeMap::new(),
         items: Vec::new(),
         waited_seconds: 0,
+        waited_for: WaitedFor::default(),
         ..applied()
     };
     let mut out = Vec::new();
@@ -289,6 +291,33 @@ Next: mailferry verify
     assert!(String::from_utf8(out).unwrap().ends_with(
         "\nDone: source and destination are equal under the manifest (exit 0).\nNext: mailferry verify\n"
     ));
+}
+
+#[test]
+fn run_that_stopped_at_a_limit_tells_what_is_left_and_whom_it_waited_for() {
+    let stopped = ApplyReport {
+        exit: 11,
+        copied: Copied { messages: 12, octets: 9_961_472, of: 48_509 },
+        left_out: BTreeMap::new(),
+        items: Vec::new(),
+        waited_seconds: 42,
+        waited_for: WaitedFor { destination_seconds: 38, limits_seconds: 7_200, source_seconds: 0 },
+        notes: vec!["stop-after-bytes of the manifest is reached".to_owned()],
+        ..applied()
+    };
+    let mut out = Vec::new();
+    apply_summary(&mut out, &screen(), &stopped, &next(Some("tonight.plan"))).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let expected = "\
+\x20 Waited       4 s, 38 s at the destination's request, 2 h 0 min at limits of
+               the manifest
+  Note         stop-after-bytes of the manifest is reached
+
+Stopped at a limit, 48,497 messages are left; the same plan goes on later (exit
+11).
+Next: mailferry apply tonight.plan
+";
+    assert!(text.ends_with(expected), "{text}");
 }
 
 #[test]
