@@ -55,7 +55,7 @@ as_nobody() {
     # shellcheck disable=SC2064
     trap "rm -rf '$copy'" EXIT
     mkdir "$copy/project" "$copy/home"
-    for part in src tests scripts schemas examples docs .ci .servers .cargo ./*.md ./*.toml Cargo.lock; do
+    for part in src tests benches scripts schemas examples docs .ci .servers .cargo ./*.md ./*.toml Cargo.lock; do
         [ -e "$part" ] && cp -a "$part" "$copy/project/"
     done
     cp "$tests" "$copy/it"

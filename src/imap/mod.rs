@@ -45,6 +45,9 @@ mod tap;
 mod tls;
 mod wire;
 
+#[cfg(feature = "testing")]
+pub use reader::is_understood;
+
 pub use port::Adds;
 pub use port::Connector;
 pub use port::ImapDestination;

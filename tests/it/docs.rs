@@ -204,7 +204,7 @@ fn every_document_is_in_the_index() {
 fn no_dependency_is_without_use() {
     let manifest: toml::Table = read(&project().join("Cargo.toml")).parse().unwrap();
     let sources: Vec<String> =
-        files(&["src", "tests"], &["rs"]).iter().map(|path| read(path)).collect();
+        files(&["src", "tests", "benches"], &["rs"]).iter().map(|path| read(path)).collect();
     for part in ["dependencies", "dev-dependencies"] {
         for name in manifest[part].as_table().unwrap().keys() {
             let path = name.replace('-', "_") + "::";

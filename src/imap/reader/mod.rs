@@ -21,3 +21,11 @@ pub(super) use code::{Code, refusal};
 pub(super) use folder::ListLine;
 pub(super) use response::{Data, Parsed, Status, StatusKind, parse, row_start};
 pub(super) use row::{Content, FetchRow, Item, RowReader};
+
+/// Reads one response with its literals inline, and tells whether it is one that IMAP knows. For
+/// measurements: sessions read by other ways.
+#[cfg(feature = "testing")]
+#[must_use]
+pub fn is_understood(response: &[u8]) -> bool {
+    !matches!(parse(response), Parsed::Unknown | Parsed::Untagged(Data::Other))
+}
