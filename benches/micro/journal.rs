@@ -64,7 +64,6 @@ fn ten_thousand_messages_in_batches(bencher: Bencher, batch: u32) {
                         source: Uid::new(number).unwrap(),
                         destination_folder,
                         uid_next: Uid::new(first).unwrap(),
-                        octets: 10_000,
                     })
                     .collect();
                 let ids = state.intend(&intents).unwrap();

@@ -88,6 +88,7 @@ fn fetch_over_a_socket(bencher: Bencher) {
         timeout: Duration::from_mins(1),
         refusals: Vec::new(),
         empty_append: EmptyAppend::Unknown,
+        compress: mailferry::imap::Compress::Off,
     };
     let mut connector = Connector::new(server, Side::Source, "pass".into());
     let mut source: Box<dyn Source> = connector.connect().unwrap();

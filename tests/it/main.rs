@@ -3,6 +3,7 @@
 
 mod apply;
 mod architecture;
+mod benchmark;
 mod cli;
 mod docs;
 mod drip;
