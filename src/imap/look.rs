@@ -77,8 +77,9 @@ impl Session {
     fn list_under(&mut self, prefix: &WireName, gathered: &mut Gathered) -> Result<(), StoreError> {
         let pattern = [prefix.as_octets(), b"*"].concat();
         if self.abilities().list_extended {
-            let command =
-                Command::new("LIST \"\"").string(&pattern).words(&return_options(self.abilities()));
+            let command = Command::new("LIST \"\"")
+                .string(&pattern)
+                .words(&return_options(&self.at_status()));
             match self.run(&command) {
                 Ok(reply) => return gathered.take(&reply),
                 // It announced what it then does not take; the old way works everywhere.
@@ -98,7 +99,7 @@ impl Session {
     ///
     /// [`StoreError::Refused`] where the folder cannot be looked at.
     pub(super) fn status(&mut self, folder: &WireName) -> Result<FolderStatus, StoreError> {
-        let items = status_items(self.abilities());
+        let items = status_items(&self.at_status());
         let asked =
             |items: &str| Command::new("STATUS").folder(folder).words(&format!("({items})"));
         let reply = match self.run(&asked(&items)) {
@@ -122,6 +123,21 @@ impl Session {
             (None, 1) => Ok(told.swap_remove(0).1),
             (None, _) => Err(StoreError::Protocol("STATUS without an answer".to_owned())),
         }
+    }
+
+    /// What the server is able to, as far as STATUS goes.
+    fn at_status(&self) -> Abilities {
+        Abilities { object_id: self.status_tells_id(), ..self.abilities().clone() }
+    }
+
+    /// Tells whether STATUS can be asked for MAILBOXID (RFC 8474). Cyrus 3.6 answers with memory that it
+    /// has freed before: any octets, a line end among them every so often, after which nothing can be
+    /// understood. What EXAMINE tells there is right.
+    pub(super) fn status_tells_id(&self) -> bool {
+        let seen = self.seen();
+        let told = [Some(&seen.greeting), seen.id.as_ref()];
+        self.abilities().object_id
+            && !told.into_iter().flatten().any(|text| text.contains("Cyrus IMAP"))
     }
 }
 

@@ -171,7 +171,7 @@ impl Session {
         };
         self.accepted(folder);
         let mut state = read(&reply, access)?;
-        if state.mailbox_id.is_none() && self.abilities().object_id {
+        if state.mailbox_id.is_none() && self.status_tells_id() {
             state.mailbox_id = match self.run(&to_identify(folder)) {
                 Ok(reply) => mailbox_id(&reply),
                 Err(StoreError::Refused(_)) => None,

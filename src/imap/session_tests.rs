@@ -382,6 +382,32 @@ fn status_lives_without_what_the_server_does_not_take() {
 }
 
 #[test]
+fn status_of_cyrus_is_not_asked_for_what_it_garbles() {
+    let asked = |greeting: &[u8], id: &[u8]| {
+        let (session, sent) = begin(
+            &[
+                greeting,
+                PLUS,
+                b"$T OK [CAPABILITY IMAP4rev1 ID OBJECTID] in\r\n",
+                id,
+                b"* STATUS INBOX (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 5)\r\n$T OK\r\n",
+            ],
+            Then::Silence,
+        );
+        session.unwrap().status(&inbox()).unwrap();
+        sent.lines()[3].clone()
+    };
+    let named = b"* ID (\"name\" \"Cyrus IMAPD\" \"version\" \"3.6.1\")\r\n$T OK\r\n";
+    let without = "a3 STATUS \"INBOX\" (MESSAGES UIDNEXT UIDVALIDITY)";
+    assert_eq!(asked(GREETING, named), without);
+    let cyrus =
+        b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] localhost Cyrus IMAP 3.6.1 server ready\r\n";
+    assert_eq!(asked(cyrus, b"$T OK\r\n"), without);
+    let with = "a3 STATUS \"INBOX\" (MESSAGES UIDNEXT UIDVALIDITY MAILBOXID)";
+    assert_eq!(asked(GREETING, b"* ID (\"name\" \"Other\")\r\n$T OK\r\n"), with);
+}
+
+#[test]
 fn folder_that_is_there_counts_as_made() {
     let (mut session, sent) = session(
         &[

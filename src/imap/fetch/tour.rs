@@ -194,7 +194,7 @@ impl Tour<'_> {
         let mut octets = 0;
         let examine = self.session.to_open(stop.folder, Access::Read);
         let examine = self.put(&examine, &mut octets)?;
-        let identify = if self.session.abilities().object_id {
+        let identify = if self.session.status_tells_id() {
             Some(self.put(&open::to_identify(stop.folder), &mut octets)?)
         } else {
             None
