@@ -23,10 +23,9 @@ set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-fail() {
-    printf 'scripts/dovecot.sh: %s\n' "$*" >&2
-    exit 1
-}
+name=dovecot.sh
+# shellcheck source=scripts/serving.sh
+source "$top/scripts/serving.sh"
 
 [ $# -ge 2 ] || fail "usage: start|run|stop DIR [option...]"
 command=$1
@@ -93,7 +92,8 @@ if [ "$(id -u)" = 0 ]; then
     chmod 755 "$dir"
     if ! "${as[@]}" test -x "$servers/usr/sbin/dovecot" -a -r "$servers/usr/lib/dovecot/libdovecot.so.0"; then
         # The project lies where only root may read.
-        cp -a "$servers" "$dir/servers"
+        mkdir "$dir/servers"
+        cp -a "$servers"/{usr,lib,libraries} "$dir/servers/"
         servers=$dir/servers
     fi
 fi
@@ -167,16 +167,6 @@ configure() {
     printf '%s\n' "$text" >"$dir/dovecot.conf"
 }
 
-# Below the range from which the system itself gives out ports, so that no client holds one.
-free_port() {
-    local port
-    while :; do
-        port=$((10240 + (RANDOM * 32768 + RANDOM) % 22000))
-        (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null || break
-    done
-    printf '%s' "$port"
-}
-
 answers() {
     local line=''
     exec 3<>"/dev/tcp/$host/$imap_port" || return 1
@@ -186,9 +176,9 @@ answers() {
 }
 
 for attempt in 1 2 3 4 5; do
-    imap_port=$(free_port)
+    imap_port=$(free_port "$host")
     imaps_port=0
-    [ "$ssl" = no ] || imaps_port=$(free_port)
+    [ "$ssl" = no ] || imaps_port=$(free_port "$host")
     configure
     : >"$dir/start.log"
     # doveconf goes first with -e: dovecot itself would look for it under /usr/bin.

@@ -24,5 +24,6 @@ mod schemas;
 mod screens;
 mod secrets;
 mod store_suite;
+mod suite;
 mod support;
 mod trust;

@@ -8,6 +8,7 @@ use crate::support::job::Job;
 use crate::support::mail;
 use crate::support::proxy::Flow;
 use crate::support::proxy::Proxy;
+use crate::support::server::Server;
 
 /// The user everywhere.
 pub(super) const ANN: &str = "ann";
@@ -83,7 +84,7 @@ pub(super) fn appends(commands: &[String]) -> usize {
 
 /// Fills a mailbox: INBOX, a folder below another one, drafts with a true duplicate among them, an
 /// empty folder. `large` is the size of every fiftieth message of INBOX.
-pub(super) fn fill(server: &Dovecot, user: &str, messages: u32, large: usize) {
+pub(super) fn fill(server: &dyn Server, user: &str, messages: u32, large: usize) {
     let mut client = server.login(user);
     let names = [vec!["INBOX"], vec!["Work", "2021"], vec!["Drafts"], vec!["Empty"]]
         .map(|components| server.name(&components));

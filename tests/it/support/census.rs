@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::dovecot::Dovecot;
+use crate::support::server::Server;
 
-/// One message: octets, flags, date.
+/// One message: octets, flags, date as an instant: servers write one in several ways.
 type Kept = (Vec<u8>, Vec<String>, String);
 
 /// A mailbox.
@@ -17,13 +17,14 @@ pub(crate) struct Census {
 
 impl Census {
     /// Reads a mailbox, without leaving a mark.
-    pub(crate) fn of(server: &Dovecot, user: &str) -> Self {
+    pub(crate) fn of(server: &dyn Server, user: &str) -> Self {
         let mut client = server.login(user);
         let mut folders = BTreeMap::new();
         for name in client.selectable() {
             let messages = client.messages(&name).into_iter();
-            let mut kept: Vec<Kept> =
-                messages.map(|message| (message.octets, message.flags, message.date)).collect();
+            let mut kept: Vec<Kept> = messages
+                .map(|message| (message.octets, message.flags, instant(&message.date)))
+                .collect();
             kept.sort();
             folders.insert(server.components(&name), kept);
         }
@@ -84,4 +85,40 @@ impl Census {
         }
         counted
     }
+}
+
+/// Writes an INTERNALDATE, `17-Jul-1996 02:44:25 -0700`, in UTC: days from the beginning of 1970, and the
+/// time. One that is not of this form stays as it is.
+fn instant(date: &str) -> String {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let parse = || {
+        let (day, rest) = date.trim().split_once('-')?;
+        let (month, rest) = rest.split_once('-')?;
+        let [year, time, zone] = rest.split(' ').collect::<Vec<_>>().try_into().ok()?;
+        let month = i64::try_from(MONTHS.find(month)?).ok()? / 3 + 1;
+        let (day, year): (i64, i64) = (day.parse().ok()?, year.parse().ok()?);
+        // Years and months that begin in March put the leap day at the end.
+        let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+        let leap = year / 4 - year / 100 + year / 400;
+        let days = 365 * year + leap + (153 * month + 2) / 5 + day - 1 - 719_468;
+        let [hour, minute, second] =
+            time.split(':').map(|part| part.parse::<i64>().ok()).collect::<Option<Vec<_>>>()?[..]
+        else {
+            return None;
+        };
+        let zone: i64 = zone.parse().ok()?;
+        let minutes = 60 * hour + minute - (zone / 100 * 60 + zone % 100);
+        let seconds = 86_400 * days + 60 * minutes + second;
+        Some(format!("day {} second {}", seconds.div_euclid(86_400), seconds.rem_euclid(86_400)))
+    };
+    parse().unwrap_or_else(|| date.to_owned())
+}
+
+#[test]
+fn instants_are_compared_in_utc() {
+    let same =
+        ["01-Jan-1970 00:30:05 +0030", " 1-Jan-1970 00:00:05 +0000", "31-Dec-1969 17:00:05 -0700"];
+    assert_eq!(same.map(instant), ["day 0 second 5"; 3].map(str::to_owned));
+    assert_eq!(instant("29-Feb-2024 23:59:59 +0000"), "day 19782 second 86399");
+    assert_eq!(instant("01-Mar-2024 00:00:00 +0000"), "day 19783 second 0");
 }

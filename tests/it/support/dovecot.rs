@@ -1,15 +1,10 @@
 //! Throwaway Dovecots, started by `scripts/dovecot.sh`, gone when the value is dropped or the test
 //! process dies.
 
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Child;
 use std::process::Command;
-use std::process::Stdio;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 
@@ -17,10 +12,10 @@ use tempfile::TempDir;
 
 use crate::support::client::Client;
 use crate::support::project;
+use crate::support::server::Kept;
+pub(crate) use crate::support::server::PASSWORD;
+use crate::support::server::Server;
 use crate::support::short_folder;
-
-/// The password of every user.
-pub(crate) const PASSWORD: &str = "pass";
 
 /// How messages lie on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,22 +115,35 @@ pub(crate) struct Dovecot {
     /// The certificate of the authority that signed the server's, where there is TLS.
     pub(crate) ca_pem_path: Option<PathBuf>,
     options: DovecotOptions,
-    keeper: Child,
+    // Before the folder, so that it ends before what it keeps there is removed.
+    _kept: Kept,
     folder: TempDir,
+}
+
+impl Server for Dovecot {
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn port(&self) -> u16 {
+        self.imap_port
+    }
+
+    fn separator(&self) -> char {
+        self.options.separator
+    }
+
+    fn prefix(&self) -> &str {
+        &self.options.prefix
+    }
 }
 
 impl Dovecot {
     /// Starts one.
     pub(crate) fn start(options: DovecotOptions) -> Self {
-        let project = project();
-        assert!(
-            project.join(".servers/usr/sbin/dovecot").exists(),
-            "no Dovecot below {}: run scripts/servers.sh",
-            project.join(".servers").display()
-        );
         let folder = short_folder();
         let mut command = Command::new("bash");
-        command.arg(project.join("scripts/dovecot.sh")).arg("run").arg(folder.path().join("d"));
+        command.arg(project().join("scripts/dovecot.sh")).arg("run").arg(folder.path().join("d"));
         command.args(["--sep", &options.separator.to_string(), "--prefix", &options.prefix]);
         command.args([
             "--storage",
@@ -161,51 +169,26 @@ impl Dovecot {
             command.arg("--key").arg(&certificates.key);
             certificates.authority
         });
-        // The keeper ends the server when this pipe closes: on drop, and by whatever death of ours.
-        let mut keeper = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let ["ready", host, plain_port, tls_port] = words[..] else {
-            let mut text = String::new();
-            keeper.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-            panic!("Dovecot did not start: {line}{text}");
-        };
+        let kept = Kept::start("dovecot", "usr/sbin/dovecot", &mut command);
         Self {
-            host: host.to_owned(),
-            imap_port: plain_port.parse().unwrap(),
-            imaps_port: ca_pem_path.is_some().then(|| tls_port.parse().unwrap()),
+            host: kept.host.clone(),
+            imap_port: kept.port,
+            imaps_port: ca_pem_path.is_some().then_some(kept.tls_port),
             ca_pem_path,
             options,
-            keeper,
+            _kept: kept,
             folder,
         }
     }
 
     /// Logs in over the plain port with the raw client.
     pub(crate) fn login(&self, user: &str) -> Client {
-        let mut client = Client::connect(&self.host, self.imap_port);
-        client.login(user, PASSWORD);
-        client
+        Server::login(self, user)
     }
 
     /// Returns a folder's name on this server, from components: prefix and delimiter put in.
     pub(crate) fn name(&self, components: &[&str]) -> String {
-        if components == ["INBOX"] {
-            return "INBOX".to_owned();
-        }
-        format!("{}{}", self.options.prefix, components.join(&self.options.separator.to_string()))
-    }
-
-    /// Returns the components of a folder's name on this server.
-    pub(crate) fn components(&self, name: &str) -> Vec<String> {
-        let name = name.strip_prefix(&self.options.prefix).unwrap_or(name);
-        name.split(self.options.separator).map(str::to_owned).collect()
+        Server::name(self, components)
     }
 
     /// What the server wrote about itself.
@@ -260,14 +243,6 @@ impl Dovecot {
     pub(crate) fn restore(&self, user: &str, from: &Path) {
         std::fs::remove_dir_all(self.home(user)).unwrap();
         copy_tree(from, &self.home(user));
-    }
-}
-
-impl Drop for Dovecot {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        // Nothing to do about a keeper that cannot be waited for, least of all while panicking.
-        let _ended = self.keeper.wait();
     }
 }
 

@@ -13,10 +13,10 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use crate::support::dovecot::Dovecot;
-use crate::support::dovecot::PASSWORD;
 use crate::support::mailferry;
 use crate::support::scripted::Scripted;
+use crate::support::server::PASSWORD;
+use crate::support::server::Server;
 
 /// No command of these tests takes longer than this; one that does hangs.
 const LONGEST: Duration = Duration::from_mins(4);
@@ -46,8 +46,8 @@ impl End {
     }
 
     /// A user of a server, without TLS.
-    pub(crate) fn of(server: &Dovecot, user: &str) -> Self {
-        Self::at(&server.host, server.imap_port, user)
+    pub(crate) fn of(server: &dyn Server, user: &str) -> Self {
+        Self::at(server.host(), server.port(), user)
     }
 
     /// A user of whoever serves there, without TLS.

@@ -10,6 +10,7 @@ pub(crate) mod job;
 pub(crate) mod mail;
 pub(crate) mod proxy;
 pub(crate) mod scripted;
+pub(crate) mod server;
 pub(crate) mod syntax;
 
 use std::path::PathBuf;
