@@ -32,7 +32,7 @@ pub use distinct::{Ends, SameBy, distinct, two};
 pub use evidence::{FallbackDates, content, dates, headers, received};
 pub use folder::{Opened, Relinked, RelinkedWhy, open};
 pub use link::links;
-pub use rows::{FolderRows, HeaderUse, rows};
+pub use rows::{FolderRows, HeaderUse, keys, rows};
 
 use crate::state::StateError;
 use crate::store::StoreError;

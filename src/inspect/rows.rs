@@ -100,6 +100,27 @@ pub fn rows(
     Ok(seen)
 }
 
+/// Reads the keys of some messages that [`rows`] has left out, in the entries of their folder, which are
+/// ascending by UID. What has gone meanwhile stays without a fingerprint.
+///
+/// # Errors
+///
+/// As [`rows`].
+pub fn keys(
+    look: &mut dyn Look,
+    opened: &Opened,
+    uids: &UidSet,
+    state: Option<&mut dyn State>,
+    entries: &mut [Entry],
+    seen: &mut FolderRows,
+) -> Result<(), InspectError> {
+    if uids.is_empty() {
+        return Ok(());
+    }
+    let mut cache = state.zip(opened.id);
+    read_keys(look, opened, uids, cache.as_mut(), entries, seen).map(|_gone| ())
+}
+
 fn observed(opened: &Opened, entries: &[Entry], complete: bool) -> Observed {
     let above = entries.last().map(|entry| entry.uid().next());
     let came = u64::try_from(entries.len()).unwrap_or(u64::MAX);
@@ -204,7 +225,7 @@ fn read_keys(
     // A server may give no header of a message that is there: what has a row still is not gone.
     let there = look.scan(&opened.wire, &absent, Items::default(), &mut Nothing)?.came;
     let gone = absent.difference(&there);
-    seen.withheld = there;
+    seen.withheld.extend(there.iter());
     Ok(gone)
 }
 

@@ -10,6 +10,7 @@ use crate::plan::{
 };
 use crate::planner;
 use crate::planner::{Agreed, Group, GroupFacts};
+use crate::planning::ended::ended;
 use crate::planning::make::{Making, PlanningFault, inspected, unreadable};
 use crate::rule::policy::{Duplicates, Empty};
 use crate::session::{Trouble, at, persist};
@@ -128,7 +129,7 @@ impl Making<'_> {
         };
         let holds_mail = opened_there.as_ref().is_some_and(|opened| opened.state.messages > 0);
         let mut rows = (Rows::default(), Rows::default());
-        let mut folders = Vec::new();
+        let (mut folders, mut places) = (Vec::new(), Vec::new());
         let (mut known, mut agreed) = (Vec::new(), Agreed::new());
         let mut linked_there = UidSet::new();
         for (place, folder) in group.sources.iter().enumerate() {
@@ -181,9 +182,10 @@ impl Making<'_> {
                     }
                 }
             }
+            places.push(begin..rows.0.entries.len());
             folders.push((opened, read));
         }
-        let destination = match opened_there {
+        let mut destination_seen = match opened_there {
             Some(opened) => {
                 // Equal flags have equal numbers on both sides.
                 rows.1.flags.clone_from(&rows.0.flags);
@@ -196,10 +198,24 @@ impl Making<'_> {
             }
             None => None,
         };
+        let ended = ended(&known, &rows.0.entries, &rows.1.entries);
+        for ((number, place), (opened, read)) in (0_u16..).zip(places).zip(&mut folders) {
+            let Some(uids) = ended.source.get(&number) else { continue };
+            let entries = &mut rows.0.entries[place];
+            inspect::keys(source, opened, uids, Some(self.state), entries, read)
+                .map_err(inspected(Side::Source))?;
+        }
+        if let Some((opened, read)) = &mut destination_seen {
+            let (uids, entries) = (&ended.destination, &mut rows.1.entries);
+            inspect::keys(destination, opened, uids, Some(self.state), entries, read)
+                .map_err(inspected(Side::Destination))?;
+        }
         planner::mark_left_out(self.rules, &mut rows.0);
         let tables = (rows.0.flags, rows.1.flags);
         let matched = self.match_up(group, (rows.0.entries, rows.1.entries), &known)?;
-        Ok(Ok((Seen { source: folders, destination, tables, agreed, append_limit }, matched)))
+        let seen =
+            Seen { source: folders, destination: destination_seen, tables, agreed, append_limit };
+        Ok(Ok((seen, matched)))
     }
 
     fn match_up(

@@ -10,6 +10,7 @@
 //! * Never changes anything on a server: it holds no port that could.
 //! * Never holds more than one folder group.
 
+mod ended;
 mod group;
 mod make;
 

@@ -314,3 +314,27 @@ fn a_late_copy_is_named_by_the_next_plan_s_run_too() {
     assert!(next.changes_nothing());
     assert_eq!(item_reasons(&world.apply(&next)), [Reason::LateDuplicate]);
 }
+
+#[test]
+fn a_message_that_left_its_folder_and_came_back_is_the_same_with_state_and_without() {
+    for keeps_state in [true, false] {
+        for at_source in [true, false] {
+            let mut world = World::new("INBOX: a b c d", "");
+            world.migrate();
+            let server = if at_source { &world.source } else { &world.destination };
+            server.with(|account| {
+                account.expunge("INBOX", [2]);
+                fill(account, "INBOX: b");
+            });
+            if !keeps_state {
+                world.state = mailferry::state::memory::MemoryState::default();
+            }
+            let plan = world.plan();
+            assert!(
+                plan.changes_nothing(),
+                "state {keeps_state}, at the source {at_source}: {:?}",
+                plan.actions()
+            );
+        }
+    }
+}
