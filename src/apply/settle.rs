@@ -94,26 +94,35 @@ impl Run<'_> {
     }
 
     /// Drops what a link explains already, and returns these links. Links that a disorder among the
-    /// UIDs of one pass has made doubtful are looked for anew instead.
+    /// UIDs of one pass has made doubtful are looked for anew instead, and so are those of this run that
+    /// lead to nothing behind a gap: the gap may be a UID that was not true.
     pub(super) fn drop_linked(
         &mut self,
         group: &mut Group,
         found: &mut Vec<Candidate>,
     ) -> Result<Linked, Trouble> {
         let mut linked = Linked::new();
-        let (Some(place), Some(first)) = (&group.place, found.first()) else { return Ok(linked) };
+        let first = found.first().map(|candidate| candidate.uid);
+        let (Some(place), Some(first)) = (&group.place, group.gap.into_iter().chain(first).min())
+        else {
+            return Ok(linked);
+        };
         let there: UidSet = found.iter().map(|candidate| candidate.uid).collect();
-        let distrusted = group.distrusted_from.take();
+        let (gap, distrusted) = (group.gap, group.distrusted_from.take());
         let mut explained = UidSet::new();
         let mut doubtful = Vec::new();
-        self.state.each_link_from(place.folder, first.uid, &mut |source_folder, link| {
-            let Some(uid) = link.destination.filter(|uid| there.contains(*uid)) else { return };
-            match (group.pair_of(source_folder), distrusted) {
-                (Some(pair), Some(from)) if uid >= from => doubtful.push((pair, link, from)),
-                _ => {
+        self.state.each_link_from(place.folder, first, &mut |source_folder, link| {
+            let Some(uid) = link.destination else { return };
+            let is_there = there.contains(uid);
+            let from =
+                if is_there { distrusted } else { gap.filter(|_| link.copied_by == Some(self.id)) };
+            match (group.pair_of(source_folder), from.filter(|from| uid >= *from)) {
+                (Some(pair), Some(from)) => doubtful.push((pair, link, from)),
+                _ if is_there => {
                     explained.insert(uid);
                     linked.insert((source_folder, link.source), link);
                 }
+                _ => {}
             }
         })?;
         let folder = place.folder;

@@ -104,6 +104,11 @@ fn read_replies(
             places.iter_mut().flatten().for_each(|place| place.0 = validity);
         }
         AppendUidLie::Swapped => places.chunks_exact_mut(2).for_each(<[_]>::reverse),
+        AppendUidLie::Above => {
+            if let Some(Some(last)) = places.last_mut() {
+                last.1 = last.1.next();
+            }
+        }
         AppendUidLie::Old => {
             if let Some(lowest) = lowest() {
                 places.iter_mut().flatten().for_each(|place| place.1 = lowest);

@@ -59,6 +59,8 @@ pub enum AppendUidLie {
     Swapped,
     /// The lowest UID of the folder.
     Old,
+    /// The last message of a window has one that nothing has yet.
+    Above,
 }
 
 /// A message that a session is about to append.

@@ -182,6 +182,7 @@ fn append_uids_lie_as_told() {
         (AppendUidLie::Short, "1@2, 2@3, 3@?"),
         (AppendUidLie::Swapped, "1@3, 2@2, 3@4"),
         (AppendUidLie::Old, "1@1, 2@1, 3@1"),
+        (AppendUidLie::Above, "1@2, 2@3, 3@5"),
     ];
     for (lie, expected) in cases {
         let server = MemoryServer::default();

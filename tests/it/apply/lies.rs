@@ -104,6 +104,7 @@ fn whatever_appenduid_tells_links_lead_to_the_right_message() {
         AppendUidLie::Foreign(UidValidity::new(77).unwrap()),
         AppendUidLie::Swapped,
         AppendUidLie::Old,
+        AppendUidLie::Above,
     ] {
         let mut world = World::new(SOURCE, DESTINATION);
         world.destination.lie_in_append_uid(lie);
