@@ -8,6 +8,7 @@ mod cli;
 mod docs;
 mod drip;
 mod examples;
+mod faults;
 mod ground;
 mod imap_ground;
 mod layers;

@@ -6,8 +6,10 @@ use crate::suite::mailbox::leave_a_gap;
 use crate::suite::mailbox::put;
 use crate::support::dovecot::Dovecot;
 use crate::support::dovecot::DovecotOptions;
+use crate::support::job::End;
 use crate::support::mail;
 use crate::support::mail::Mail;
+use crate::support::meddler::Meddler;
 use crate::support::server::Cyrus;
 use crate::support::server::Server;
 
@@ -99,60 +101,70 @@ fn two_folders(server: &dyn Server) {
     }
 }
 
-#[test]
-fn folders_of_the_source_that_trade_names_are_both_copied() {
-    let pair = Pair::start(
-        || Box::new(Cyrus::start()),
-        || Box::new(Dovecot::start(DovecotOptions::slash())),
-    );
-    two_folders(&*pair.old);
-    let job = pair.job();
-    job.plan();
-    job.apply().ends(0);
-    trade_names(&*pair.old);
-    job.run(&["plan", "-o", "plan", "--detailed-exitcode"]).ends(2);
-    let ran = job.apply().ends(0);
-    assert_eq!(ran.json()["accounts"][0]["copied"]["messages"], 2, "{}", ran.stdout);
+/// Holds the destination to having all of the source, and two messages beside it that were right once.
+fn both_are_whole(pair: &Pair, what: &str) {
     let there = pair.destination();
-    assert_eq!(there.messages(), 5);
+    assert_eq!(there.messages(), 5, "{what}");
     for (name, messages) in pair.source().folders {
         for message in messages {
-            assert!(there.folders[&name].contains(&message), "{name:?}: {message:?}");
+            assert!(there.folders[&name].contains(&message), "{what}: {name:?}: {message:?}");
         }
     }
+}
+
+/// Lets the folders of one side trade names between two runs, and holds the second one to copying what
+/// each then lacks. With `hides_ids` the side has no MAILBOXID to tell by.
+fn migrate_twice(pair: &Pair, at_source: bool, hides_ids: bool) {
+    let what = format!("hides MAILBOXID: {hides_ids}");
+    let server = if at_source { &pair.old } else { &pair.new };
+    let hiding = Meddler::hiding_ids(&**server);
+    let mut job = pair.job();
+    if hides_ids {
+        let end = if at_source { &mut job.source } else { &mut job.destination };
+        *end = End::at("127.0.0.1", hiding.port, ANN);
+        job.write();
+    }
+    job.plan();
+    job.apply().ends(0);
+    assert_eq!(pair.destination(), pair.source(), "{what}");
+    trade_names(&**server);
+    job.run(&["plan", "-o", "plan", "--detailed-exitcode"]).ends(2);
+    let ran = job.apply().ends(0);
+    let copied = ran.json()["accounts"][0]["copied"]["messages"].clone();
+    assert_eq!(copied, 2, "{what}: {}", ran.stdout);
+    both_are_whole(pair, &what);
     job.run(&["plan", "--detailed-exitcode"]).ends(0);
     job.run(&["verify"]).ends(0);
 }
 
 #[test]
+fn folders_of_the_source_that_trade_names_are_both_copied() {
+    for hides_ids in [false, true] {
+        let pair = Pair::start(
+            || Box::new(Cyrus::start()),
+            || Box::new(Dovecot::start(DovecotOptions::slash())),
+        );
+        two_folders(&*pair.old);
+        migrate_twice(&pair, true, hides_ids);
+    }
+}
+
+#[test]
 fn folders_of_the_destination_that_trade_names_get_what_they_lack() {
-    let pair = Pair::start(
-        || Box::new(Dovecot::start(DovecotOptions::slash())),
-        || Box::new(Cyrus::start()),
-    );
-    let mut client = pair.old.login(ANN);
-    leave_a_gap(&mut client);
-    put(&mut client, "INBOX", &mail::sample(9));
-    for (name, number) in [("one", 1), ("two", 2)] {
-        client.create(name);
-        put(&mut client, name, &mail::sample(number));
-    }
-    let job = pair.job();
-    // The folders are made by hand: a run may make them a second apart.
-    two_folders(&*pair.new);
-    job.plan();
-    job.apply().ends(0);
-    assert_eq!(pair.destination(), pair.source());
-    trade_names(&*pair.new);
-    job.run(&["plan", "-o", "plan", "--detailed-exitcode"]).ends(2);
-    let ran = job.apply().ends(0);
-    assert_eq!(ran.json()["accounts"][0]["copied"]["messages"], 2, "{}", ran.stdout);
-    let there = pair.destination();
-    assert_eq!(there.messages(), 5);
-    for (name, messages) in pair.source().folders {
-        for message in messages {
-            assert!(there.folders[&name].contains(&message), "{name:?}: {message:?}");
+    for hides_ids in [false, true] {
+        let pair = Pair::start(
+            || Box::new(Dovecot::start(DovecotOptions::slash())),
+            || Box::new(Cyrus::start()),
+        );
+        let mut client = pair.old.login(ANN);
+        leave_a_gap(&mut client);
+        put(&mut client, "INBOX", &mail::sample(9));
+        for (name, number) in [("one", 1), ("two", 2)] {
+            client.create(name);
+            put(&mut client, name, &mail::sample(number));
         }
+        // The folders are made by hand: a run may make them a second apart.
+        two_folders(&*pair.new);
+        migrate_twice(&pair, false, hides_ids);
     }
-    job.run(&["verify"]).ends(0);
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+use crate::support::folder_in_memory;
 use crate::support::mailferry;
 use crate::support::scripted::Scripted;
 use crate::support::server::PASSWORD;
@@ -149,7 +150,8 @@ impl Ran {
 impl Job {
     /// A job whose waits for late appends take a second.
     pub(crate) fn new(source: End, destination: End) -> Self {
-        let folder = tempfile::Builder::new().prefix("mf-job-").tempdir().unwrap();
+        // The journal waits for its disk at each commit, which tells nothing here.
+        let folder = folder_in_memory("mf-job-", &std::env::temp_dir());
         let runtime = folder.path().join("run");
         std::fs::create_dir(&runtime).unwrap();
         let job = Self {
@@ -301,7 +303,7 @@ pub(crate) fn run_in(folder: &Path, arguments: &[&str]) -> Ran {
 
 /// Starts a command in a folder, without a terminal.
 fn begin(folder: &Path, mut command: Command) -> Running {
-    let output = tempfile::Builder::new().prefix("out-").tempdir().unwrap();
+    let output = folder_in_memory("mf-out-", &std::env::temp_dir());
     let file = |name: &str| std::fs::File::create(output.path().join(name)).unwrap();
     let child = command
         .current_dir(folder)
