@@ -118,6 +118,7 @@ impl Compressor {
             _ if self.agreement.wish == Compress::On => {
                 return self.turn_on(wire, Compression::Demanded, heard);
             }
+            Compression::Near => self.state = Compression::Near,
             worth @ Compression::Worth(_) => return self.turn_on(wire, worth, heard),
             found => return self.judge(wire, found, heard),
         }
@@ -136,6 +137,11 @@ impl Compressor {
             wire.pace_mut().begin_anew();
             return Ok(());
         };
+        if wire.pace().is_near() {
+            self.state = Compression::Near;
+            self.agreement.find(self.state);
+            return Ok(());
+        }
         if is_worth_it(measured) {
             return self.turn_on(wire, Compression::Worth(measured.rate), heard);
         }

@@ -32,6 +32,10 @@ const OCTETS_LEAST: u64 = 64 << 10;
 /// The highest rate that is told, in octets a second. Above it, buffers were measured and no line.
 const RATE_MAX: u64 = 1 << 30;
 
+/// A server that has answered within this time is in the same house. Lines of 30 MB/s and less do not
+/// begin there.
+const NEAR: Duration = Duration::from_millis(2);
+
 /// Which way mail moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -137,6 +141,12 @@ impl Pace {
             .filter(|(_, flow)| flow.is_enough(self.later))
             .max_by_key(|(_, flow)| flow.waited)
             .map(|(way, flow)| Measured { way, rate: flow.rate() })
+    }
+
+    /// Tells whether the server is near: what is waited for is then the server, which is busy with what
+    /// it was asked to do, and compression would only give it more to do.
+    pub(super) fn is_near(&self) -> bool {
+        self.round_trip.is_some_and(|quickest| quickest < NEAR)
     }
 
     /// Begins anew. What is measured from now on has to last longer before it counts.

@@ -93,6 +93,7 @@ fn compressed_text(compressed: Compressed) -> String {
         (CompressedWhy::Manifest, true) => "on by manifest".to_owned(),
         (CompressedWhy::Manifest, false) => "off by manifest".to_owned(),
         (CompressedWhy::NotOffered, _) => "not offered".to_owned(),
+        (CompressedWhy::Near, _) => "off (the server is near)".to_owned(),
         (CompressedWhy::Refused, _) => "refused by the server".to_owned(),
         (CompressedWhy::Undecided, _) => "undecided (too little was moved)".to_owned(),
     }

@@ -243,6 +243,8 @@ pub enum CompressedWhy {
     Refused,
     /// The speed of the line.
     Line,
+    /// The server answers so quickly that there is no line to speak of.
+    Near,
     /// Too little was moved to measure the line.
     Undecided,
 }
@@ -254,6 +256,7 @@ impl From<Compression> for Compressed {
             Compression::NotOffered => (CompressedWhy::NotOffered, None),
             Compression::Refused => (CompressedWhy::Refused, None),
             Compression::Forbidden | Compression::Demanded => (CompressedWhy::Manifest, None),
+            Compression::Near => (CompressedWhy::Near, None),
             Compression::Worth(rate) | Compression::NotWorth(rate) => {
                 (CompressedWhy::Line, Some(rate))
             }

@@ -20,6 +20,8 @@ pub enum Compression {
     Worth(u64),
     /// The line gives so much that it would be slower.
     NotWorth(u64),
+    /// The server is so near that what is waited for is the server, and no line.
+    Near,
 }
 
 impl Compression {
