@@ -9,11 +9,11 @@ use crate::apply::group::{Group, PairTodo, Place};
 use crate::apply::pass::{Leg, Pass, Reading};
 use crate::apply::run::Run;
 use crate::apply::spelling::Spellings;
-use crate::mail::{Side, UidSet};
+use crate::mail::{Side, UidSet, WireName};
 use crate::plan::{FolderPair, Reason, Recipe};
 use crate::session;
 use crate::state::FolderKey;
-use crate::store::{FolderState, StoreError};
+use crate::store::{FolderState, Refusal, StoreError};
 
 /// How many messages the first batch to a folder holds: they are read back before more goes in, so
 /// that a server that changes what tells messages apart is noticed early.
@@ -154,7 +154,7 @@ impl Run<'_> {
     fn round(&mut self, group: &mut Group) -> Result<Round, Trouble> {
         let wire = group.wire.clone();
         let opened = match self.destination()?.open(&wire) {
-            Err(StoreError::Refused(refusal)) if refusal.folder_is_gone() => {
+            Err(StoreError::Refused(refusal)) if self.is_gone(&wire, &refusal)? => {
                 self.stale(group, "the destination folder is gone");
                 return Ok(Round::Done);
             }
@@ -212,6 +212,15 @@ impl Run<'_> {
         // It was read back once, and need not be again.
         group.proved = kept == Some(true);
         Ok(kept != Some(false))
+    }
+
+    /// Tells whether a folder that was not opened is there no more. Not every server says so with a code.
+    fn is_gone(&mut self, wire: &WireName, refusal: &Refusal) -> Result<bool, Trouble> {
+        if refusal.folder_is_gone() || refusal.asks_for_patience() || wire.is_inbox() {
+            return Ok(refusal.folder_is_gone());
+        }
+        let listing = self.destination()?.list().map_err(at(Side::Destination))?;
+        Ok(listing.rows.iter().all(|row| row.name != *wire))
     }
 
     /// Books what the folder is, the first time it is opened. Tells whether it is in the state that it

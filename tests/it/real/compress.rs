@@ -1,5 +1,7 @@
 //! COMPRESS=DEFLATE: the same mail in fewer octets, where it is wanted or where the line is slow.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::real::mailbox::ANN;
