@@ -7,14 +7,16 @@ use crate::apply::group::{Group, Resent, Unplaced, Waiting};
 use crate::apply::outlet::{Passed, Refused, Sent};
 use crate::apply::pass::{Ended, LegEnded};
 use crate::apply::placing::Placing;
-use crate::apply::quota::is_for_quota;
 use crate::apply::run::{Run, folder_item};
 use crate::apply::tally::Note;
 use crate::mail::{Side, Uid, UidSet};
 use crate::plan::Reason;
 use crate::session;
 use crate::state::Item;
-use crate::store::{MissingWhy, ResponseCode, StoreError};
+use crate::store::{MissingWhy, Refusal, ResponseCode, StoreError};
+
+/// How long a server that asks for patience is left alone.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What booking a leg has shown.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +78,12 @@ impl Run<'_> {
         self.done.leave_out(Reason::MarkedDeleted, fed.left.len());
         todo.undated = fed.undated;
         let refused = std::mem::take(&mut passed.refused);
-        let told = !refused.is_empty();
+        let together = std::mem::take(&mut passed.refused_together);
+        for (uid, company) in std::mem::take(&mut passed.company) {
+            todo.released.remove(uid);
+            todo.company.insert(uid, company);
+        }
+        let told = !refused.is_empty() || !together.is_empty();
         self.book_what_is_to_be_looked_at(group, index, passed, placing);
         for blocked in fed.blocked {
             let item = Item {
@@ -90,6 +97,7 @@ impl Run<'_> {
             };
             self.item_of(group, index, blocked.uid, item);
         }
+        self.book_refused_together(group, &together);
         for refused in refused {
             group.pairs[index].released.remove(refused.passenger.uid);
             group.must_look |= !refused.refusal.proves_not_stored();
@@ -180,17 +188,26 @@ impl Run<'_> {
         }
         let reason = match refusal.code {
             Some(ResponseCode::TooBig) => Reason::TooLarge,
-            _ if is_for_quota(refusal) => Reason::Quota,
+            _ if refusal.is_quota() => Reason::Quota,
             _ => Reason::RefusedByDestination,
         };
         if refusal.proves_not_stored() {
             self.quota_or_item(group, index, passenger.uid, reason, said);
         } else if refusal.asks_for_patience() {
-            let time = refusal.backoff().unwrap_or(Duration::from_secs(5));
-            session::sleep(&self.patience(), time);
+            session::sleep(&self.patience(), refusal.backoff().unwrap_or(PATIENCE));
             self.strike(group, index, passenger.uid, reason, said);
         } else {
             self.strike(group, index, passenger.uid, reason, said);
+        }
+    }
+
+    /// Batches that were refused as one: nothing is said of a single message yet.
+    fn book_refused_together(&mut self, group: &mut Group, refusals: &[Refusal]) {
+        group.must_look |= refusals.iter().any(|refusal| !refusal.proves_not_stored());
+        if refusals.iter().any(Refusal::folder_is_gone) {
+            self.stale(group, "the destination folder is gone");
+        } else if refusals.iter().any(Refusal::asks_for_patience) {
+            session::sleep(&self.patience(), PATIENCE);
         }
     }
 

@@ -104,6 +104,7 @@ impl Run<'_> {
                 waiting: BTreeMap::new(),
                 released: UidSet::new(),
                 strikes: BTreeMap::new(),
+                company: BTreeMap::new(),
                 dates: BTreeMap::new(),
                 undated: UidSet::new(),
                 copied: 0,
@@ -397,6 +398,7 @@ pub(super) fn leg<'a>(todo: &'a PairTodo, place: &'a Place, recipe: &'a Recipe) 
         recipe,
         permanent: &place.permanent,
         dates: &todo.dates,
+        company: &todo.company,
         target: 0,
         keep: 0,
     }

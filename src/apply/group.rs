@@ -104,6 +104,8 @@ pub(super) struct PairTodo {
     pub released: UidSet,
     /// How often reading or writing of one message failed.
     pub strikes: BTreeMap<Uid, Strike>,
+    /// In what company messages go that were refused in a larger one.
+    pub company: BTreeMap<Uid, u32>,
     /// Dates for messages that have none of their own: those of their neighbours.
     pub dates: BTreeMap<Uid, InternalDate>,
     /// Messages without any date, for which one is still to be found.

@@ -13,7 +13,9 @@ use crate::apply::quota::Quota;
 use crate::mail::{Uid, UidSet};
 use crate::session::Stop;
 use crate::state::{Intent, IntentId, Link, Outcome, Owned, RunId, State, StateError, StoredCopy};
-use crate::store::{AppendMessage, AppendQueue, AppendResult, Refusal, Stored, Ticket, Wait};
+use crate::store::{
+    AppendMessage, AppendQueue, AppendResult, Batch, Refusal, Stored, Ticket, Wait,
+};
 
 /// How many messages one commit of intents covers. After a crash so many may have to wait until it is
 /// sure that none of them still arrives; each commit waits for the disk.
@@ -63,6 +65,10 @@ pub(super) struct Passed {
     /// a UID that they are not below.
     pub unplaced: Vec<(Link, Uid)>,
     pub refused: Vec<Refused>,
+    /// What was said to batches that were refused as one, once each.
+    pub refused_together: Vec<Refusal>,
+    /// In what company their messages are to go next.
+    pub company: BTreeMap<Uid, u32>,
     pub lost: Vec<Lost>,
     /// The messages that were stored last: whoever came in between may have copied them too.
     pub recent: VecDeque<Uid>,
@@ -275,18 +281,34 @@ impl<'a> Outlet<'a> {
         self.poured.legs[leg].lost.push(Lost { uid, may_arrive });
     }
 
-    fn refused(&mut self, flying: Flying, refusal: Refusal) {
+    fn book_refusal(&mut self, intent: IntentId, refusal: &Refusal) {
         if refusal.proves_not_stored() {
-            self.outcomes.push((flying.intent, Outcome::NotStored));
+            self.outcomes.push((intent, Outcome::NotStored));
         } else {
             // Any other refusal may hide a stored message: it is looked at before anything is sent
             // again. The answer has come, so nothing is in flight.
-            self.outcomes.push((flying.intent, Outcome::Unknown { may_arrive: false }));
+            self.outcomes.push((intent, Outcome::Unknown { may_arrive: false }));
         }
+        self.over |= refusal.folder_is_gone();
+    }
+
+    /// One of several messages, which go again in smaller company. For want of room each goes alone:
+    /// what still fits is to get in, and only a single message counts as refused for that.
+    fn refused_together(&mut self, flying: &Flying, is_first: bool, batch: Batch, no: Refusal) {
+        self.book_refusal(flying.intent, &no);
+        let company = if no.is_quota() { 1 } else { batch.half() };
+        let passed = &mut self.poured.legs[flying.passenger.leg];
+        passed.company.insert(flying.passenger.uid, company);
+        if is_first {
+            passed.refused_together.push(no);
+        }
+    }
+
+    fn refused(&mut self, flying: Flying, refusal: Refusal) {
+        self.book_refusal(flying.intent, &refusal);
         self.with.quota.refused(&refusal, flying.passenger.octets);
         self.refusals += 1;
-        let many = self.refusals >= REFUSALS_AT_ONCE;
-        self.over |= refusal.folder_is_gone() || self.with.quota.is_full() || many;
+        self.over |= self.with.quota.is_full() || self.refusals >= REFUSALS_AT_ONCE;
         let passed = &mut self.poured.legs[flying.passenger.leg];
         passed.refused.push(Refused { passenger: flying.passenger, refusal });
     }
@@ -306,13 +328,14 @@ impl AppendQueue for Outlet<'_> {
         self.room -= 1;
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let target = self.legs[passenger.leg].target;
+        let leg = &self.legs[passenger.leg];
         let message = AppendMessage {
             ticket,
-            folder: Arc::clone(&self.poured.placings[target].target.folder),
+            folder: Arc::clone(&self.poured.placings[leg.target].target.folder),
             flags: passenger.flags.clone(),
             date: Some(passenger.date_text.clone()),
             octets: passenger.octets,
+            company: *leg.company.get(&passenger.uid).unwrap_or(&AppendMessage::ANY_COMPANY),
         };
         self.current = Some((ticket, passenger, intent));
         Some(message)
@@ -355,6 +378,9 @@ impl AppendQueue for Outlet<'_> {
         match result {
             AppendResult::Stored(stored) => self.stored(flying, stored),
             AppendResult::Refused(refusal) => self.refused(flying, refusal),
+            AppendResult::RefusedTogether(refusal, batch) => {
+                self.refused_together(&flying, ticket == batch.first, batch, refusal);
+            }
             AppendResult::Unknown(unknown) => self.unknown(&flying, unknown.handed_over),
         }
         if self.outcomes.len() >= OUTCOMES_AT_ONCE {

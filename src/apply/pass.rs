@@ -26,6 +26,8 @@ pub(super) struct Leg<'a> {
     pub permanent: &'a PermanentFlags,
     /// Neighbours' dates, for messages that have none.
     pub dates: &'a BTreeMap<Uid, InternalDate>,
+    /// In what company messages go that were refused in a larger one.
+    pub company: &'a BTreeMap<Uid, u32>,
     /// The number of its destination folder in the pass.
     pub target: usize,
     /// How many of the first messages are kept for reading back.

@@ -31,7 +31,7 @@ impl Quota {
     /// Books a refusal. One of a message larger than all that were accepted may be for its size.
     pub(super) fn refused(&self, refusal: &Refusal, octets: u64) {
         self.change(|quota| {
-            if is_for_quota(refusal) && quota.largest.is_none_or(|largest| octets <= largest) {
+            if refusal.is_quota() && quota.largest.is_none_or(|largest| octets <= largest) {
                 quota.streak += 1;
             }
         });
@@ -45,13 +45,6 @@ impl Quota {
     fn change<T>(&self, change: impl FnOnce(&mut Streak) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// Tells whether a message was refused for want of room. Some servers say it without a code; the
-/// profile lists their words.
-pub(super) fn is_for_quota(refusal: &Refusal) -> bool {
-    let words = refusal.known_words && refusal.text.to_ascii_lowercase().contains("quota");
-    refusal.is_quota() || words
 }
 
 #[cfg(test)]
@@ -80,12 +73,5 @@ mod tests {
         assert!(!quota.is_full(), "not in a row");
         quota.refused(&over, 90);
         assert!(quota.is_full());
-    }
-
-    #[test]
-    fn words_count_only_where_the_profile_lists_them() {
-        assert!(is_for_quota(&refusal(None, "Over quota", true)));
-        assert!(!is_for_quota(&refusal(None, "Over quota", false)));
-        assert!(!is_for_quota(&refusal(None, "Message contains NUL", true)));
     }
 }

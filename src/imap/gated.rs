@@ -100,8 +100,14 @@ impl AppendQueue for GatedQueue<'_> {
     }
 
     fn done(&mut self, ticket: Ticket, result: AppendResult) {
-        if let (Some(gate), AppendResult::Refused(refusal)) = (self.gate, &result) {
-            heed_refusal(gate, refusal);
+        match (self.gate, &result) {
+            (Some(gate), AppendResult::Refused(refusal)) => heed_refusal(gate, refusal),
+            (Some(gate), AppendResult::RefusedTogether(refusal, batch))
+                if batch.first == ticket =>
+            {
+                heed_refusal(gate, refusal);
+            }
+            _ => {}
         }
         self.queue.done(ticket, result);
     }
@@ -208,7 +214,8 @@ mod tests {
             self.left -= 1;
             let ticket = Ticket(self.left);
             let folder = Arc::new(crate::mail::WireName::new(*b"INBOX"));
-            Some(AppendMessage { ticket, folder, flags: FlagSet::new(), date: None, octets: 10 })
+            let (flags, company) = (FlagSet::new(), AppendMessage::ANY_COMPANY);
+            Some(AppendMessage { ticket, folder, flags, date: None, octets: 10, company })
         }
 
         fn ended(&self) -> bool {

@@ -160,6 +160,24 @@ impl Session {
         Ok(prepared)
     }
 
+    /// Leaves the open folder as [`leave`](Self::leave) does; where one word does it, that is returned,
+    /// to be sent together with what follows. From then on no folder is open.
+    ///
+    /// # Errors
+    ///
+    /// Those that end a connection.
+    pub(super) fn leave_with_next(&mut self) -> Result<Option<&'static str>, StoreError> {
+        let Some(open) = self.open_folder() else { return Ok(None) };
+        let (name, access) = (open.name.clone(), open.access);
+        let word = match access {
+            _ if self.can_unselect() => "UNSELECT",
+            Access::Read => "CLOSE",
+            Access::Write => return self.leave(&name).map(|()| None),
+        };
+        self.set_open(None);
+        Ok(Some(word))
+    }
+
     fn open_as(&mut self, folder: &WireName, access: Access) -> Result<FolderState, StoreError> {
         // A refused EXAMINE leaves no folder open (RFC 9051 §6.3.2).
         self.set_open(None);

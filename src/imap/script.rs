@@ -39,6 +39,8 @@ impl<F: FnMut(&mut Vec<u8>) -> Vec<u8> + Send> Peer for Endless<F> {
 pub(super) struct Line {
     /// Most octets that one read gives.
     pub(super) drip: usize,
+    /// Most octets that one write takes.
+    pub(super) write_at_most: usize,
     /// Octets of answers that may wait before the peer takes no more, as with full socket buffers.
     pub(super) room: usize,
     /// Octets after which the line is cut.
@@ -47,7 +49,12 @@ pub(super) struct Line {
 
 impl Default for Line {
     fn default() -> Self {
-        Self { drip: usize::MAX, room: usize::MAX, cut_after: usize::MAX }
+        Self {
+            drip: usize::MAX,
+            write_at_most: usize::MAX,
+            room: usize::MAX,
+            cut_after: usize::MAX,
+        }
     }
 }
 
@@ -109,7 +116,8 @@ impl<P: Peer> Write for Memory<P> {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let mut sent = self.sent.lock().unwrap();
-        let count = octets.len().min(self.line.cut_after - sent.len().min(self.line.cut_after));
+        let most = octets.len().min(self.line.write_at_most);
+        let count = most.min(self.line.cut_after - sent.len().min(self.line.cut_after));
         if count == 0 {
             return Err(io::ErrorKind::BrokenPipe.into());
         }

@@ -252,9 +252,7 @@ impl Session {
         &mut self,
         queue: &mut dyn AppendQueue,
     ) -> Result<AppendOutcome, StoreError> {
-        if let Some(open) = self.open_folder().map(|open| open.name.clone()) {
-            self.leave(&open)?;
-        }
+        let leaves = self.leave_with_next()?;
         self.pass_the_gate()?;
         let mut exchange = self.tap.exchange();
         if exchange.is_dead() {
@@ -270,7 +268,7 @@ impl Session {
         let mut queue = CleanQueue { queue, redactor: &self.redactor };
         let mut queue = GatedQueue::new(&mut queue, self.known.gate.as_ref());
         exchange.wire_mut().pace_mut().moves(Some(Way::Up));
-        let done = append::append(exchange.wire_mut(), &terms, &mut self.proof, &mut queue);
+        let done = append::append(exchange.wire_mut(), &terms, &mut self.proof, leaves, &mut queue);
         exchange.wire_mut().pace_mut().moves(None);
         drop(exchange);
         done.map_err(|fault| self.settle(fault))
@@ -466,6 +464,9 @@ impl AppendQueue for CleanQueue<'_> {
         let result = match result {
             AppendResult::Refused(refusal) => {
                 AppendResult::Refused(self.redactor.clean_refusal(refusal))
+            }
+            AppendResult::RefusedTogether(refusal, batch) => {
+                AppendResult::RefusedTogether(self.redactor.clean_refusal(refusal), batch)
             }
             other => other,
         };

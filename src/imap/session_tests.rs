@@ -475,6 +475,7 @@ impl AppendQueue for OneMessage {
             flags: FlagSet::new(),
             date: None,
             octets: 4,
+            company: AppendMessage::ANY_COMPANY,
         };
         (!std::mem::replace(&mut self.handed_out, true)).then_some(message)
     }
@@ -505,8 +506,8 @@ fn an_echo_in_a_refused_append_is_hidden_and_the_folder_opened_anew_after_it() {
     };
     assert_eq!(refusal.to_string(), "NO [OVERQUOTA] [secret]");
     session.ensure_open(&inbox()).unwrap();
-    assert_eq!(sent.lines()[3], "a3 CLOSE");
-    assert_eq!(sent.lines().last().unwrap(), "a4 EXAMINE \"INBOX\"");
+    assert_eq!(sent.lines()[3], "X1 CLOSE");
+    assert_eq!(sent.lines().last().unwrap(), "a3 EXAMINE \"INBOX\"");
 }
 
 #[test]

@@ -26,6 +26,15 @@ pub struct AppendMessage {
     pub date: Option<String>,
     /// The exact number of octets of the body.
     pub octets: u64,
+    /// How many messages at most may be stored or refused as one with this one among them, itself
+    /// counted: 1 lets it go alone, and 0 is read as 1. Neighbours of another number never share its
+    /// batch, so that a run of messages that was refused together is cut where its numbers say.
+    pub company: u32,
+}
+
+impl AppendMessage {
+    /// The company of a message that was never refused in company.
+    pub const ANY_COMPANY: u32 = u32::MAX;
 }
 
 /// The rest of a body will not come: the source was lost inside it. An announced literal cannot be
@@ -48,7 +57,8 @@ pub enum Wait {
 /// Hands out messages in order and takes their results.
 ///
 /// The calls for one message are `next`, then `body` exactly once, then, at any later time, `done`.
-/// An adapter may have any number of messages between `body` and `done`.
+/// An adapter may have any number of messages between `body` and `done`. Messages that go as one batch
+/// get their results one right after the other, in their order.
 pub trait AppendQueue {
     /// The next message, waited for as `wait` says. After the end it always returns nothing;
     /// [`ended`](Self::ended) tells the two apart.
@@ -77,8 +87,33 @@ pub enum AppendResult {
     /// The server said NO or BAD, in words that may or may not prove that nothing was stored: see
     /// [`Refusal::proves_not_stored`].
     Refused(Refusal),
+    /// The server said NO or BAD to a batch that it takes or refuses as one, of which this message was
+    /// one of several. Which of them it minded is not known. As with [`Refused`](Self::Refused), only a
+    /// refusal that proves it says that none of them was stored; after any other one the folder is
+    /// looked at first. The adapter holds no bodies, so the one who fills the queue sends them again,
+    /// each with the [smaller company](Batch::half) that leads to the one that is minded.
+    RefusedTogether(Refusal, Batch),
     /// Nobody knows: the connection ended, or said BYE, before the answer.
     Unknown(Unknown),
+}
+
+/// A batch of messages that was refused as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Its first message, whose result comes first: the same in the results of all its messages, so
+    /// that one refusal is counted once.
+    pub first: Ticket,
+    /// How many messages it had: at least 2.
+    pub messages: u32,
+}
+
+impl Batch {
+    /// The company in which its messages go next: half of it, rounded up, so that the run that it was
+    /// becomes two. It is smaller than the batch, and in the end 1.
+    #[must_use]
+    pub const fn half(self) -> u32 {
+        self.messages.div_ceil(2)
+    }
 }
 
 /// Where a message was stored, as APPENDUID told (RFC 4315 §3). Not yet checked against the folder:

@@ -123,10 +123,12 @@ impl Refusal {
         }
     }
 
-    /// Tells whether the account is full.
+    /// Tells whether the account is full. Some servers say it without a code; the profile lists their
+    /// words.
     #[must_use]
     pub fn is_quota(&self) -> bool {
-        self.code == Some(ResponseCode::OverQuota)
+        let words = self.known_words && self.text.to_ascii_lowercase().contains("quota");
+        self.code == Some(ResponseCode::OverQuota) || words
     }
 }
 
@@ -314,4 +316,22 @@ pub trait Connect<S: ?Sized>: Send {
 
     /// Which side this is, for reports.
     fn side(&self) -> Side;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_tell_of_a_full_account_only_where_the_profile_lists_them() {
+        let refusal = |text: &str, known_words| Refusal {
+            bad: false,
+            code: None,
+            text: text.to_owned(),
+            known_words,
+        };
+        assert!(refusal("Over quota", true).is_quota());
+        assert!(!refusal("Over quota", false).is_quota());
+        assert!(!refusal("Message contains NUL", true).is_quota());
+    }
 }

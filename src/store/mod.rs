@@ -27,8 +27,8 @@ mod visit;
 
 pub use ability::{Abilities, AppendWays};
 pub use append::{
-    AppendMessage, AppendOutcome, AppendQueue, AppendResult, BodyLost, Stored, Ticket, Unknown,
-    Wait,
+    AppendMessage, AppendOutcome, AppendQueue, AppendResult, Batch, BodyLost, Stored, Ticket,
+    Unknown, Wait,
 };
 pub use compression::Compression;
 pub use error::{Connect, Refusal, ResponseCode, Retry, StoreError};

@@ -1,5 +1,5 @@
-//! The suite on the server in memory: with `/` and no prefix, with `.` and `INBOX.`, and as a server
-//! that offers nothing and gives rows backwards.
+//! The suite on the server in memory: with `/` and no prefix, with `.` and `INBOX.`, as one that takes
+//! batches, and as one that offers nothing and gives rows backwards.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use mailferry::mail::{Flag, InternalDate, Timestamp, WireName};
@@ -28,6 +28,14 @@ impl MemoryGround {
             ..Options::default()
         };
         Self { server: MemoryServer::new(options), prefix: "INBOX.", delimiter: b'.' }
+    }
+
+    /// Several messages an append.
+    fn batching() -> Self {
+        let mut options =
+            Options { window: 100, batch: 16, takes_nul: false, ..Options::default() };
+        options.abilities.append.multi = true;
+        Self { server: MemoryServer::new(options), ..Self::plain() }
     }
 
     fn poor() -> Self {
@@ -101,4 +109,9 @@ mod prefixed {
 mod poor {
     use super::*;
     suite!(MemoryGround::poor());
+}
+
+mod batching {
+    use super::*;
+    suite!(MemoryGround::batching());
 }

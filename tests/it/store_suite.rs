@@ -53,6 +53,8 @@ macro_rules! suite {
             reported_uids_are_those_of_the_messages
             append_to_a_missing_folder_is_refused_and_makes_none
             refused_message_is_reported_and_the_others_are_stored
+            refused_message_in_a_batch_is_found_and_the_others_are_stored
+            batch_is_stored_or_refused_as_one
             message_with_a_nul_is_stored_or_refused_alone
             source_lost_inside_a_message_stores_nothing_of_it
             big_message_is_appended

@@ -2,8 +2,18 @@
 //!
 //! # In, out
 //!
-//! In: a wire, a folder, a queue of messages. Out: a result for every message that was taken from the
-//! queue, in the order of the server's answers.
+//! In: a wire, a queue of messages. Out: a result for every message that was taken from the queue, in
+//! the order of the server's answers.
+//!
+//! # The ways
+//!
+//! Transactions cost a server more than octets, and round trips cost more than both. So, by what the
+//! server offers:
+//!
+//! * LITERAL+ and MULTIAPPEND: batches of messages of one folder (RFC 3502), several of them unanswered.
+//! * LITERAL+, or LITERAL- for small bodies (RFC 7888): one command a message, many of them unanswered.
+//! * Neither: a round trip a message, body and next command in one write. A batch would save nothing
+//!   there, since each of its literals waits too.
 //!
 //! # The law
 //!
@@ -18,8 +28,10 @@
 //! * Never pads or cuts a body: what was announced is sent, or the connection is given up.
 //! * Never has more unanswered than what fits into socket buffers, so that one thread suffices.
 
+mod answers;
 mod probe;
 mod proof;
+mod sent;
 mod window;
 
 use std::sync::atomic::AtomicBool;
@@ -86,7 +98,8 @@ impl Terms<'_> {
     }
 }
 
-/// Appends what the queue hands out, until it ends.
+/// Appends what the queue hands out, until it ends. `before` is a command that is sent first and whose
+/// answer is of no interest, such as one that leaves the open folder.
 ///
 /// # Errors
 ///
@@ -95,10 +108,11 @@ pub(super) fn append(
     wire: &mut Wire,
     terms: &Terms<'_>,
     proof: &mut Proof,
+    before: Option<&str>,
     queue: &mut dyn AppendQueue,
 ) -> Result<AppendOutcome, StoreError> {
     wire.flush()?;
-    Window::new(wire, terms, proof, queue).run()
+    Window::new(wire, terms, proof, queue).run(before)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The window: what was sent and is not answered, and what becomes of it.
+//! The window: what is written, what was sent and is not answered, and when to wait.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
 use crate::imap::append::Literal;
 use crate::imap::append::Terms;
@@ -10,21 +11,12 @@ use crate::imap::append::probe;
 use crate::imap::append::proof::DateKind;
 use crate::imap::append::proof::Line;
 use crate::imap::append::proof::Proof;
-use crate::imap::command::Ended;
+use crate::imap::append::sent::Sent;
+use crate::imap::append::sent::Unanswered;
 use crate::imap::command::Mailbox;
-use crate::imap::command::answer;
 use crate::imap::command::flag_list;
-use crate::imap::command::foreign_tag;
 use crate::imap::command::mailbox;
-use crate::imap::reader::Code;
-use crate::imap::reader::Data;
-use crate::imap::reader::Parsed;
-use crate::imap::reader::Status;
-use crate::imap::reader::StatusKind;
-use crate::imap::reader::refusal;
 use crate::imap::wire::Wire;
-use crate::mail::Uid;
-use crate::mail::UidValidity;
 use crate::mail::WireName;
 use crate::store::AppendMessage;
 use crate::store::AppendOutcome;
@@ -34,29 +26,13 @@ use crate::store::BodyLost;
 use crate::store::Refusal;
 use crate::store::ResponseCode;
 use crate::store::StoreError;
-use crate::store::Stored;
 use crate::store::Ticket;
 use crate::store::Unknown;
 use crate::store::Wait;
 
-/// Most unanswered commands. Their answers, some 30 KB, fit into socket buffers, so that the server
-/// never stops reading because nobody reads its answers.
-const COMMANDS_MAX: usize = 256;
-
-/// Most octets of unanswered bodies.
-const OCTETS_MAX: u64 = 8 << 20;
-
-/// A message whose every octet was put to the wire, and that is not answered.
-struct Sent {
-    tag: String,
-    folder: Arc<WireName>,
-    ticket: Ticket,
-    octets: u64,
-    literal: Literal,
-    line: Line,
-    /// How much was put to the wire when it was complete.
-    end: u64,
-}
+/// How long an open batch waits for one more message: longer than a source pauses between two that
+/// it has ready, shorter than anybody notices.
+const LULL: Duration = Duration::from_millis(50);
 
 /// The message that was taken from the queue and is not complete.
 #[derive(Clone, Copy)]
@@ -65,34 +41,31 @@ struct Current {
     body_is_due: bool,
 }
 
-/// What one response was.
-enum Event {
-    /// The server waits.
-    Continue,
-    /// The command without a complete body ended.
-    Ended(Ended),
-    /// A message got its result, or news.
-    Other,
-}
-
 pub(super) struct Window<'a> {
-    wire: &'a mut Wire,
+    pub(super) wire: &'a mut Wire,
     /// The folder of the message that was taken last, and its name as an argument.
     folder: Arc<WireName>,
     mailbox: Mailbox,
-    terms: &'a Terms<'a>,
-    proof: &'a mut Proof,
-    queue: &'a mut dyn AppendQueue,
-    sent: VecDeque<Sent>,
-    sent_octets: u64,
+    pub(super) terms: &'a Terms<'a>,
+    pub(super) proof: &'a mut Proof,
+    pub(super) queue: &'a mut dyn AppendQueue,
+    /// Commands that are complete.
+    pub(super) sent: Unanswered,
+    /// The command that is being written; between two messages of a batch nothing of it is due.
+    pub(super) open: Option<Sent>,
     current: Option<Current>,
     /// Tag of the command that waits for a continuation.
-    asking: Option<String>,
+    pub(super) asking: Option<String>,
+    /// How many messages may be unanswered. One after a refusal for want of room, so that not much is
+    /// sent in vain to an account that is full; it grows again with what is stored.
+    pub(super) pace: usize,
+    /// A batch was refused, or may be, before the server has read it to its end.
+    pub(super) is_unread: bool,
     /// Octets put to the wire, and how many it had handed over before.
     put: u64,
     before: u64,
-    outcome: AppendOutcome,
-    line: Vec<u8>,
+    pub(super) outcome: AppendOutcome,
+    pub(super) line: Vec<u8>,
 }
 
 impl<'a> Window<'a> {
@@ -110,10 +83,12 @@ impl<'a> Window<'a> {
             terms,
             proof,
             queue,
-            sent: VecDeque::new(),
-            sent_octets: 0,
+            sent: Unanswered::default(),
+            open: None,
             current: None,
             asking: None,
+            pace: usize::MAX,
+            is_unread: false,
             put: 0,
             before,
             outcome: AppendOutcome::default(),
@@ -121,9 +96,10 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Appends until the queue has ended and all is answered.
-    pub(super) fn run(mut self) -> Result<AppendOutcome, StoreError> {
-        let ran = self.run_queue();
+    /// Appends until the queue has ended and all is answered; `before` is sent first.
+    pub(super) fn run(mut self, before: Option<&str>) -> Result<AppendOutcome, StoreError> {
+        let begun = before.map_or(Ok(()), |word| self.command(word, Literal::Synchronising));
+        let ran = begun.and_then(|()| self.run_queue());
         if ran.is_err() {
             self.abandon();
         }
@@ -133,14 +109,23 @@ impl<'a> Window<'a> {
 
     fn run_queue(&mut self) -> Result<(), StoreError> {
         loop {
+            self.see_through()?;
+            if self.sent.messages() + self.open_messages() >= self.pace {
+                self.close()?;
+                self.all_answers()?;
+            }
             // While answers are due, what is not ready yet is not waited for.
-            let wait = if self.sent.is_empty() { Wait::UntilEnd } else { Wait::No };
+            let wait = match &self.open {
+                Some(_) => Wait::For(LULL),
+                None if self.sent.is_empty() => Wait::UntilEnd,
+                None => Wait::No,
+            };
             match self.queue.next(wait) {
                 Some(message) => {
                     self.current = Some(Current { ticket: message.ticket, body_is_due: true });
                     self.send(&message)?;
-                    self.current = None;
                 }
+                None if self.open.is_some() => self.close()?,
                 None if self.sent.is_empty() => return Ok(()),
                 None => self.answers()?,
             }
@@ -150,9 +135,15 @@ impl<'a> Window<'a> {
     /// Every message that was taken and not answered: nobody knows. The connection is dead.
     fn abandon(&mut self) {
         let handed_over = self.wire.sent_octets().saturating_sub(self.before);
-        for sent in std::mem::take(&mut self.sent) {
-            let unknown = Unknown { handed_over: sent.end <= handed_over };
-            self.queue.done(sent.ticket, AppendResult::Unknown(unknown));
+        let unknown = |handed_over| AppendResult::Unknown(Unknown { handed_over });
+        for sent in self.sent.take_all() {
+            for ticket in sent.tickets {
+                self.queue.done(ticket, unknown(sent.end <= handed_over));
+            }
+        }
+        // Without its end no message of a command is stored.
+        for ticket in self.open.take().into_iter().flat_map(|open| open.tickets) {
+            self.queue.done(ticket, unknown(false));
         }
         if let Some(current) = self.current.take() {
             if current.body_is_due {
@@ -160,8 +151,7 @@ impl<'a> Window<'a> {
                 let refused = self.queue.body(&mut |_| Err(io::ErrorKind::BrokenPipe.into()));
                 drop(refused);
             }
-            let unknown = Unknown { handed_over: false };
-            self.queue.done(current.ticket, AppendResult::Unknown(unknown));
+            self.queue.done(current.ticket, unknown(false));
         }
     }
 
@@ -179,30 +169,18 @@ impl<'a> Window<'a> {
             return Err(StoreError::Protocol("a date that is none was to be sent".to_owned()));
         };
         let line = Line::new(&message.flags, date);
-        let literal = self.literal_for(message.octets, &line)?;
-        self.make_room(message.octets)?;
-        let tag = self.wire.tag();
-        let arguments = arguments(message);
-        match literal {
-            Literal::NonSynchronising => {
-                let announced = format!("{arguments}{{{}+}}\r\n", message.octets);
-                self.begin(&tag, &announced)?;
-                self.outcome.pipelined += 1;
-            }
-            Literal::Synchronising => {
-                let announced = format!("{arguments}{{{}}}\r\n", message.octets);
-                if !self.ask(&tag, &announced)? {
-                    return Ok(());
-                }
-                self.outcome.synchronised += 1;
-            }
+        let began = self.join(message, &line)? || self.begin(message, line)?;
+        if !began {
+            return Ok(());
         }
         self.pour(message.octets)?;
-        self.put(b"\r\n")?;
-        self.sent_octets += message.octets;
-        let (ticket, octets, end) = (message.ticket, message.octets, self.put);
-        let folder = Arc::clone(&self.folder);
-        self.sent.push_back(Sent { tag, folder, ticket, octets, literal, line, end });
+        self.current = None;
+        if let Some(open) = &mut self.open {
+            open.add(message.ticket, message.octets);
+            if open.literal == Literal::Synchronising || !self.terms.ways.multi {
+                self.close()?;
+            }
+        }
         Ok(())
     }
 
@@ -215,6 +193,96 @@ impl<'a> Window<'a> {
         Ok(())
     }
 
+    /// Goes on with the batch that is being written, if the message may be of it.
+    fn join(&mut self, message: &AppendMessage, line: &Line) -> Result<bool, StoreError> {
+        if !self.is_joined_by(message, line) {
+            return Ok(false);
+        }
+        self.make_room(message.octets)?;
+        // An answer that was read meanwhile may have been the batch's own.
+        if !self.is_joined_by(message, line) {
+            return Ok(false);
+        }
+        self.put(format!("{}{{{}+}}\r\n", arguments(message), message.octets).as_bytes())?;
+        self.outcome.pipelined += 1;
+        Ok(true)
+    }
+
+    fn is_joined_by(&self, message: &AppendMessage, line: &Line) -> bool {
+        self.open.as_ref().is_some_and(|open| open.takes(message, Instant::now()))
+            && self.terms.literal_for(message.octets) == Literal::NonSynchronising
+            && self.proof.covers(&self.folder, line)
+    }
+
+    /// Begins a command with this message. False: it was refused, and has its result.
+    fn begin(&mut self, message: &AppendMessage, line: Line) -> Result<bool, StoreError> {
+        self.close()?;
+        let literal = self.literal_for(message.octets, &line)?;
+        self.make_room(message.octets)?;
+        let tag = self.wire.tag();
+        let arguments = arguments(message);
+        let mut open = Sent::new(tag, Arc::clone(&message.folder), literal, message.company);
+        match literal {
+            Literal::NonSynchronising => {
+                let announced = format!("{arguments}{{{}+}}\r\n", message.octets);
+                self.put_line(&open.tag, &announced)?;
+                self.outcome.pipelined += 1;
+            }
+            Literal::Synchronising => {
+                // A continuation that a batch before it asked for is not to be taken for its own.
+                self.is_unread |= self.sent.iter().any(|sent| sent.batch().is_some());
+                self.see_through()?;
+                let announced = format!("{arguments}{{{}}}\r\n", message.octets);
+                if !self.ask(&open.tag, &announced)? {
+                    return Ok(false);
+                }
+                self.outcome.synchronised += 1;
+                open.proves = Some(line);
+            }
+        }
+        self.open = Some(open);
+        Ok(true)
+    }
+
+    /// Ends the command that is being written, if there is one; its answer is due from now on.
+    fn close(&mut self) -> Result<(), StoreError> {
+        if self.open.is_none() {
+            return Ok(());
+        }
+        self.put(b"\r\n")?;
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        open.end = self.put;
+        match open.refused.take() {
+            None => self.sent.push(open),
+            Some(refusal) => {
+                self.refused(&open, &refusal);
+                self.is_unread = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees a batch through: it may be answered while the server still reads it. Only where no command
+    /// is being written.
+    fn see_through(&mut self) -> Result<(), StoreError> {
+        if self.is_unread && self.open.is_none() {
+            self.is_unread = false;
+            self.command("NOOP", Literal::NonSynchronising)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a command of one word that appends nothing. What is said while it is unanswered is judged
+    /// as if it had a literal of this kind.
+    fn command(&mut self, word: &str, literal: Literal) -> Result<(), StoreError> {
+        let tag = self.wire.tag();
+        self.put(format!("{tag} {word}\r\n").as_bytes())?;
+        let mut sent = Sent::new(tag, Arc::clone(&self.folder), literal, 0);
+        sent.end = self.put;
+        self.sent.push(sent);
+        Ok(())
+    }
+
     /// Chooses the literal for a line; lets the server prove the line first where that pays.
     fn literal_for(&mut self, octets: u64, line: &Line) -> Result<Literal, StoreError> {
         if self.terms.literal_for(octets) == Literal::Synchronising
@@ -224,7 +292,7 @@ impl<'a> Window<'a> {
         }
         // An answer that is due may be the proof, and is no further away than a continuation.
         while !self.proof.covers(&self.folder, line)
-            && self.sent.iter().any(|sent| sent.literal == Literal::Synchronising)
+            && self.sent.iter().any(|sent| sent.proves.is_some())
         {
             self.answers()?;
         }
@@ -235,19 +303,20 @@ impl<'a> Window<'a> {
         Ok(if is_proved { Literal::NonSynchronising } else { Literal::Synchronising })
     }
 
+    fn open_messages(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.tickets.len())
+    }
+
     /// Waits for answers until one more body fits.
     fn make_room(&mut self, octets: u64) -> Result<(), StoreError> {
-        while !self.sent.is_empty()
-            && (self.sent.len() >= COMMANDS_MAX
-                || self.sent_octets.saturating_add(octets) > OCTETS_MAX)
-        {
+        while !self.sent.is_empty() && !self.sent.has_room(self.open.as_ref(), octets) {
             self.answers()?;
         }
         Ok(())
     }
 
     /// Puts the beginning of a line whose mailbox stands in quotes, and the rest.
-    fn begin(&mut self, tag: &str, rest: &str) -> Result<(), StoreError> {
+    fn put_line(&mut self, tag: &str, rest: &str) -> Result<(), StoreError> {
         let quoted = match &self.mailbox {
             Mailbox::Quoted(quoted) => quoted.clone(),
             Mailbox::Literal(_) => Vec::new(),
@@ -269,35 +338,14 @@ impl<'a> Window<'a> {
             self.put(&octets)?;
             self.put(rest.as_bytes())?;
         } else {
-            self.begin(tag, rest)?;
+            self.put_line(tag, rest)?;
         }
         self.is_continued(tag)
     }
 
-    fn is_continued(&mut self, tag: &str) -> Result<bool, StoreError> {
-        self.asking = Some(tag.to_owned());
-        loop {
-            match self.answer()? {
-                Event::Other => {}
-                Event::Continue => {
-                    self.asking = None;
-                    return Ok(true);
-                }
-                Event::Ended(Ended { status: Status::Ok, .. }) => {
-                    return Err(StoreError::Protocol("OK to half a command".to_owned()));
-                }
-                Event::Ended(ended) => {
-                    self.asking = None;
-                    let refusal = self.refused(ended);
-                    self.refuse_current(refusal);
-                    return Ok(false);
-                }
-            }
-        }
-    }
-
     /// The server does not want the message: its body is read off the queue, and goes nowhere.
-    fn refuse_current(&mut self, refusal: Refusal) {
+    pub(super) fn refuse_current(&mut self, refusal: Refusal) {
+        self.slow_down(&refusal);
         if let Some(current) = self.current.take() {
             if current.body_is_due {
                 // That the source is lost in a body that nobody wants changes nothing here.
@@ -332,9 +380,7 @@ impl<'a> Window<'a> {
         // The literal cannot be cancelled: the connection goes. What was complete before it is still
         // answered, and its answers are worth more than not knowing.
         self.wire.flush()?;
-        while !self.sent.is_empty() {
-            self.answers()?;
-        }
+        self.all_answers()?;
         Err(StoreError::Connection(BodyLost.to_string()))
     }
 
@@ -344,75 +390,6 @@ impl<'a> Window<'a> {
         Ok(())
     }
 
-    /// Waits for one response, and reads all that are there already.
-    fn answers(&mut self) -> Result<(), StoreError> {
-        self.answer()?;
-        while memchr::memchr(b'\n', self.wire.unread()).is_some() {
-            self.answer()?;
-        }
-        Ok(())
-    }
-
-    fn answer(&mut self) -> Result<Event, StoreError> {
-        match answer(self.wire, &mut self.line)? {
-            // No literal that is unanswered asked for it, and it cannot be told from the one that the
-            // next command waits for: a body that is refused would be sent, and read as commands.
-            Parsed::Continue if self.window_is_open() => Err(self.broken("a continuation")),
-            Parsed::Continue => Ok(Event::Continue),
-            Parsed::Untagged(Data::Status { kind: StatusKind::Bad, text, .. })
-                if self.window_is_open() =>
-            {
-                Err(self.broken(&format!("BAD {text}")))
-            }
-            Parsed::Tagged { tag, status, code, text } => {
-                self.ended(&tag, Ended { status, code, text })
-            }
-            Parsed::Untagged(_) | Parsed::Unknown => Ok(Event::Other),
-        }
-    }
-
-    fn ended(&mut self, tag: &str, ended: Ended) -> Result<Event, StoreError> {
-        if ended.status == Status::Bad && self.window_is_open() {
-            return Err(self.broken(&format!("BAD {}", ended.text)));
-        }
-        if self.asking.as_deref() == Some(tag) {
-            return Ok(Event::Ended(ended));
-        }
-        let Some(at) = self.sent.iter().position(|sent| sent.tag == tag) else {
-            if self.window_is_open() {
-                return Err(self.broken("an answer to a command that was not sent"));
-            }
-            return Err(foreign_tag(tag));
-        };
-        let Some(sent) = self.sent.remove(at) else { return Ok(Event::Other) };
-        self.sent_octets = self.sent_octets.saturating_sub(sent.octets);
-        let result = if ended.status == Status::Ok {
-            self.proof.accept(&sent.folder, &sent.line);
-            AppendResult::Stored(Stored { at: stored_at(ended.code) })
-        } else {
-            AppendResult::Refused(self.refused(ended))
-        };
-        self.queue.done(sent.ticket, result);
-        Ok(Event::Other)
-    }
-
-    fn refused(&self, ended: Ended) -> Refusal {
-        refusal(ended.status == Status::Bad, ended.code, ended.text, self.terms.refusals)
-    }
-
-    /// Tells whether a body may still be read as commands.
-    fn window_is_open(&self) -> bool {
-        self.sent.iter().any(|sent| sent.literal == Literal::NonSynchronising)
-    }
-
-    /// Ends the windows of this server for good.
-    fn broken(&self, what: &str) -> StoreError {
-        self.terms.stop_windows();
-        // The text is the server's own, and may hold what it was told: it goes where secrets are cut out.
-        tracing::warn!("non-synchronising appends are stopped for this server");
-        StoreError::Protocol(format!("{what}, while non-synchronising literals were unanswered"))
-    }
-
     /// Lets the server prove what it understands, once in a connection.
     fn probe(&mut self) -> Result<(), StoreError> {
         let Mailbox::Quoted(quoted) = &self.mailbox else { return Ok(()) };
@@ -420,9 +397,9 @@ impl<'a> Window<'a> {
             return Ok(());
         }
         let quoted = quoted.clone();
-        while !self.sent.is_empty() {
-            self.answers()?;
-        }
+        self.all_answers()?;
+        self.see_through()?;
+        self.all_answers()?;
         let empty_stored = probe::probe(self.wire, &quoted, &self.folder, self.proof)?;
         self.outcome.empty_stored += empty_stored;
         // All of it was answered, so all of it was handed over.
@@ -431,21 +408,11 @@ impl<'a> Window<'a> {
     }
 }
 
-/// What follows the mailbox, up to the literal: flags and date.
+/// What follows the mailbox or the message before, up to the literal: flags and date.
 fn arguments(message: &AppendMessage) -> String {
     let flags = flag_list(&message.flags);
     match &message.date {
         Some(date) => format!(" {flags} {date} "),
         None => format!(" {flags} "),
-    }
-}
-
-fn stored_at(code: Option<Code>) -> Option<(UidValidity, Uid)> {
-    match code {
-        Some(Code::AppendUid { uid_validity, uids }) => match uids.as_slice() {
-            [uid] => Some((UidValidity::new(uid_validity)?, Uid::new(*uid)?)),
-            _ => None,
-        },
-        _ => None,
     }
 }

@@ -51,6 +51,8 @@ pub struct Options {
     pub counts_line_ends: bool,
     /// How many appends may wait for their reply before one is read.
     pub window: usize,
+    /// How many messages one append takes at most, where several are announced to be possible.
+    pub batch: usize,
     /// The order of rows.
     pub row_order: RowOrder,
 }
@@ -98,6 +100,7 @@ impl Default for Options {
             masks_eight_bit: false,
             counts_line_ends: false,
             window: 8,
+            batch: 4,
             row_order: RowOrder::Ascending,
         }
     }

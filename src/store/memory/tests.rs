@@ -4,13 +4,15 @@ use std::sync::Arc;
 use super::*;
 use crate::mail::{Flag, FlagSet, Role, Side, Timestamp, Uid, UidSet, UidValidity, WireName};
 use crate::store::{
-    AppendMessage, AppendQueue, AppendResult, BodyLost, Connect, Destination, FetchSink, Flow,
-    Items, Look, MissingWhy, Refusal, ResponseCode, RowHead, Source, StoreError, Ticket, Wait,
+    AppendMessage, AppendQueue, AppendResult, Batch, BodyLost, Connect, Destination, FetchSink,
+    Flow, Items, Look, MissingWhy, Refusal, ResponseCode, RowHead, Source, StoreError, Ticket,
+    Wait,
 };
 
 /// Hands out bodies; a body of `!` loses its source.
 struct Queue {
     bodies: Vec<&'static str>,
+    company: u32,
     next: usize,
     results: Vec<String>,
 }
@@ -25,6 +27,7 @@ impl AppendQueue for Queue {
             flags: FlagSet::new(),
             date: None,
             octets: body.len() as u64,
+            company: self.company,
         })
     }
 
@@ -49,6 +52,9 @@ impl AppendQueue for Queue {
                 None => format!("{number}@?"),
             },
             AppendResult::Refused(refusal) => format!("{number} {refusal}"),
+            AppendResult::RefusedTogether(refusal, Batch { first, messages }) => {
+                format!("{number} {refusal} ({messages} from {})", first.0)
+            }
             AppendResult::Unknown(unknown) if unknown.handed_over => format!("{number} unknown"),
             AppendResult::Unknown(_) => format!("{number} never sent"),
         };
@@ -58,7 +64,13 @@ impl AppendQueue for Queue {
 
 /// Appends the words of `bodies` to INBOX and tells the results.
 fn append(server: &MemoryServer, bodies: &'static str) -> (String, bool) {
-    let mut queue = Queue { bodies: bodies.split(' ').collect(), next: 0, results: Vec::new() };
+    append_in(server, AppendMessage::ANY_COMPANY, bodies)
+}
+
+/// The same in batches of at most so many.
+fn append_in(server: &MemoryServer, company: u32, bodies: &'static str) -> (String, bool) {
+    let bodies = bodies.split(' ').collect();
+    let mut queue = Queue { bodies, company, next: 0, results: Vec::new() };
     let mut session = server.session().unwrap();
     let good = session.append(&mut queue).is_ok();
     (queue.results.join(", "), good)
@@ -197,6 +209,51 @@ fn foreign_uid_validity_is_told_in_every_reply() {
     let server = MemoryServer::default();
     server.lie_in_append_uid(AppendUidLie::Foreign(UidValidity::new(7).unwrap()));
     check(&server, "a b", "1@7/1, 2@7/2", "a b");
+}
+
+/// A server that takes so many messages as one.
+fn batching(batch: usize) -> MemoryServer {
+    let mut options = Options { batch, ..Options::default() };
+    options.abilities.append.multi = true;
+    MemoryServer::new(options)
+}
+
+#[test]
+fn batch_is_stored_or_refused_as_one() {
+    let server = batching(3);
+    server.refuse_messages(|incoming| {
+        let refusal = Refusal { bad: false, code: None, text: "no".into(), known_words: false };
+        (incoming.octets == b"e").then_some(RefusedMessage { refusal, stored: false })
+    });
+    let refused = "4 NO no (3 from 4), 5 NO no (3 from 4), 6 NO no (3 from 4)";
+    check(&server, "a b c d e f g", &format!("1@1, 2@2, 3@3, {refused}, 7@4"), "a b c g");
+    let (results, _) = append_in(&server, 1, "d e f");
+    assert_eq!(results, "1@5, 2 NO no, 3@6");
+}
+
+#[test]
+fn batch_that_is_lost_is_lost_as_one() {
+    for (loss, results, stored) in [
+        (Loss::BeforeSending, "1@1, 2@2, 3 never sent, 4 never sent", "a b"),
+        (Loss::HandedOver, "1@1, 2@2, 3 unknown, 4 unknown", "a b"),
+        (Loss::Reply, "1@1, 2@2, 3 unknown, 4 unknown", "a b c d"),
+    ] {
+        let server = batching(4);
+        append_in(&server, 2, "a b");
+        server.stop_at(3, loss);
+        let (told, _) = append_in(&server, 3, "c d e");
+        let told = told.replace("1 ", "3 ").replace("2 ", "4 ");
+        assert_eq!(format!("1@1, 2@2, {told}"), results);
+        assert_eq!(inbox(&server), stored);
+    }
+    check(&batching(4), "a b ! c", "1 never sent, 2 never sent, 3 never sent", "");
+}
+
+#[test]
+fn set_with_too_few_uids_tells_of_none_of_the_batch() {
+    let server = batching(2);
+    server.lie_in_append_uid(AppendUidLie::Short);
+    check(&server, "a b c d", "1@1, 2@2, 3@?, 4@?", "a b c d");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Planning and applying on servers in memory: nothing lost, nothing twice, whatever happens.
 
 mod again;
+mod company;
 mod law;
 mod lies;
 mod limits;

@@ -225,9 +225,9 @@ fn second_run_by_another_address_of_a_mailbox_that_holds_mail_is_7() {
 }
 
 #[test]
-fn run_on_another_host_at_the_same_time_is_noticed_and_doubles_one_batch_at_most() {
+fn run_on_another_host_at_the_same_time_is_noticed_and_doubles_one_window_at_most() {
     let servers = Servers::start();
-    fill(&servers.old, ANN, 1_000, 20_000);
+    fill(&servers.old, ANN, 2_400, 20_000);
     let expected = Census::of(&servers.old, ANN);
     let watched = servers.watched(ANN, ANN);
     watched.job.plan();
@@ -239,8 +239,8 @@ fn run_on_another_host_at_the_same_time_is_noticed_and_doubles_one_batch_at_most
     let ran = running.wait();
     let doubled = Census::of(&servers.new, ANN).messages() - expected.messages();
     measured(&format!("two hosts: {doubled} messages twice, {:?}", ran.item_reasons()));
-    // What was under way: a window of 256 commands, and the one that was being sent.
-    assert!(doubled <= 257, "{doubled}");
+    // What was under way: a window of unanswered messages, and the one that was to be sent next.
+    assert!(doubled <= 1_025, "{doubled}");
     // The later one stops as soon as it sees it, and names whatever is there twice.
     let ran = ran.ends(7);
     let reasons = ran.item_reasons();

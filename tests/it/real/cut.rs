@@ -90,7 +90,7 @@ fn replies_lost_in_a_window_of_many_are_found_by_looking() {
     let expected = Census::of(&servers.old, ANN);
     let watched = servers.watched(ANN, ANN);
     watched.job.plan();
-    let lost = Place::Text(Way::Down, b"[APPENDUID".to_vec(), 30);
+    let lost = Place::Text(Way::Down, b"[APPENDUID".to_vec(), 2);
     watched.destination.arm(lost, Fault::LoseReplies(Duration::from_millis(300)));
     watched.job.apply().ends(0);
     assert_eq!(watched.destination.struck(), 1);

@@ -72,14 +72,18 @@ impl Watched {
     }
 }
 
-/// How many of these commands append a message. An empty literal is a question, and stores nothing.
+/// How many messages these commands append: as many as they have literals behind the folder's name. An
+/// empty literal is a question, and stores nothing.
 pub(super) fn appends(commands: &[String]) -> usize {
-    let append = |command: &&String| {
-        command.to_ascii_uppercase().starts_with("APPEND ")
-            && !command.contains("{0}")
-            && !command.contains("{0+}")
+    let messages = |command: &String| {
+        if !command.to_ascii_uppercase().starts_with("APPEND ") {
+            return 0;
+        }
+        let literals = command.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+        let octets = literals.filter_map(|(octets, _)| octets.trim_end_matches('+').parse().ok());
+        octets.filter(|octets: &usize| *octets > 0).count()
     };
-    commands.iter().filter(append).count()
+    commands.iter().map(messages).sum()
 }
 
 /// Fills a mailbox: INBOX, a folder below another one, drafts with a true duplicate among them, an

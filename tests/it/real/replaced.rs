@@ -17,12 +17,12 @@ use crate::support::proxy::Way;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// Lets a run stand still before its second message to a folder.
+/// Lets a run stand still before its second batch to a folder: the first one is read back.
 fn held_in(servers: &Servers, folder: &str) -> (Watched, Running) {
     let watched = servers.watched(ANN, ANN);
     watched.job.plan();
     let text = format!("APPEND \"{folder}\"").into_bytes();
-    watched.destination.arm(Place::Text(Way::Up, text, 3), Fault::Hold);
+    watched.destination.arm(Place::Text(Way::Up, text, 2), Fault::Hold);
     let running = watched.job.start(&["apply", "plan", "--json"]);
     assert!(watched.destination.wait_for_faults(1, SOON), "{}", running.stderr());
     (watched, running)

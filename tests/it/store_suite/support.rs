@@ -210,6 +210,8 @@ pub(crate) struct Outgoing {
     pub(crate) octets: Vec<u8>,
     /// The source is lost after so many octets.
     pub(crate) lost_after: Option<usize>,
+    /// In how large a batch it may go, if not in any.
+    pub(crate) company: Option<u32>,
 }
 
 impl Outgoing {
@@ -239,6 +241,7 @@ impl AppendQueue for Queue {
             flags: message.flags.clone(),
             date: message.date.clone(),
             octets: message.octets.len() as u64,
+            company: message.company.unwrap_or(AppendMessage::ANY_COMPANY),
         })
     }
 
@@ -288,4 +291,31 @@ pub(crate) fn append(
         assert_eq!(queue.taken, queue.messages.len(), "every message is taken");
     }
     (queue, outcome)
+}
+
+/// Appends, and sends again what was refused in company, in smaller one, as every filler of a queue has
+/// to do. Returns what became of each message in the end.
+pub(crate) fn append_apart(
+    session: &mut (impl Destination + ?Sized),
+    folder: &WireName,
+    mut messages: Vec<Outgoing>,
+) -> Vec<AppendResult> {
+    let mut ended = BTreeMap::new();
+    let mut open: Vec<usize> = (0..messages.len()).collect();
+    while !open.is_empty() {
+        let outgoing = open.iter().map(|&at| messages[at].clone()).collect();
+        let (queue, outcome) = append(session, folder, outgoing);
+        outcome.unwrap();
+        let results = queue.results().into_iter().cloned();
+        for (at, result) in std::mem::take(&mut open).into_iter().zip(results) {
+            if let AppendResult::RefusedTogether(_, batch) = result {
+                let company = messages[at].company.replace(batch.half());
+                assert!(company.is_none_or(|company| batch.half() < company), "{batch:?}");
+                open.push(at);
+            } else {
+                ended.insert(at, result);
+            }
+        }
+    }
+    ended.into_values().collect()
 }

@@ -7,7 +7,7 @@ use crate::support::syntax::Literal;
 use crate::support::syntax::announced_literal;
 
 /// How much of a command is kept.
-const KEPT: usize = 4_096;
+const KEPT: usize = 64 * 1024;
 
 /// All commands of all connections, in the order in which they went by.
 #[derive(Debug, Default)]
