@@ -142,7 +142,8 @@ impl<'r> Run<'r> {
                 again.push(group);
                 continue;
             }
-            let done = if group.is_done() { Ok(()) } else { self.copy_group(&mut group) };
+            let done =
+                if group.is_done() { self.note_end(&group) } else { self.copy_group(&mut group) };
             self.tell_done(&group);
             done?;
             if !group.resent.is_empty() {
@@ -150,6 +151,13 @@ impl<'r> Run<'r> {
             }
         }
         Ok(again)
+    }
+
+    /// Records how far a folder has come that was filled without a gap, so that one that is put back is
+    /// noticed.
+    fn note_end(&mut self, group: &Group) -> Result<(), Fatal> {
+        let Some(place) = &group.place else { return Ok(()) };
+        Ok(self.state.raise_high_water(place.folder, place.from, None)?)
     }
 }
 

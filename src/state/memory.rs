@@ -180,7 +180,6 @@ impl Tables {
         }
         if let Some(folder) = self.folder_mut(destination) {
             folder.highest_stored = folder.highest_stored.max(copy.highest());
-            folder.uid_next = folder.uid_next.max(copy.highest().map(Uid::next));
         }
     }
 

@@ -175,15 +175,15 @@ pub(crate) fn settle(
     Ok(Some(destination))
 }
 
-/// Records the highest UID that we stored in a folder: its UIDNEXT is above it.
+/// Records the highest UID that we stored in a folder, as far as the server told the truth.
 pub(crate) fn raise_stored(
     transaction: &Transaction<'_>,
     destination: FolderId,
     highest: Uid,
 ) -> rusqlite::Result<()> {
-    let sql = "UPDATE folders SET highest_stored = max(coalesce(highest_stored, 0), ?2),
-            uid_next = max(coalesce(uid_next, 0), ?3) WHERE id = ?1";
-    transaction.prepare_cached(sql)?.execute(params![destination, highest, highest.next()])?;
+    let sql = "UPDATE folders SET highest_stored = max(coalesce(highest_stored, 0), ?2)
+            WHERE id = ?1";
+    transaction.prepare_cached(sql)?.execute(params![destination, highest])?;
     Ok(())
 }
 
