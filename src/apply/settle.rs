@@ -136,7 +136,8 @@ impl Run<'_> {
         Ok(linked)
     }
 
-    /// Pairs open intents and unplaced links with what was found, and judges those that were not.
+    /// Pairs unplaced links and open intents with what was found, and judges those that were not. What
+    /// the server took comes first: it is there for certain, and an equal message that was lost is not.
     fn settle_intents(
         &mut self,
         group: &mut Group,
@@ -144,12 +145,11 @@ impl Run<'_> {
         linked: &Linked,
         found: &mut Vec<Candidate>,
     ) -> Result<(), Trouble> {
+        self.place_unplaced(group, found)?;
         // What planning found, or what was written under another intent.
         let mut outcomes = linked_outcomes(open, linked);
         let mut settled: BTreeSet<_> = outcomes.iter().map(|(id, _)| *id).collect();
-        let looked_for = |one: &&Unplaced| one.looked < LOOKS_FOR_UNPLACED;
-        let unplaced: Vec<Unplaced> = group.unplaced.iter().filter(looked_for).cloned().collect();
-        let mut wanted: Vec<Wanted> = unplaced.iter().map(wanted_unplaced).collect();
+        let mut wanted = Vec::new();
         for (index, todo) in group.pairs.iter().enumerate() {
             let of_pair = open.iter().filter(|open| {
                 open.intent.source_folder == todo.source_folder && !settled.contains(&open.id)
@@ -158,21 +158,11 @@ impl Run<'_> {
             let wire = todo.pair.source.wire.clone();
             wanted.extend(self.wanted(index, &wire, &uids, found)?);
         }
-        let pairs = self.pair_up(group, &wanted, found)?;
-        for unplaced in group.unplaced.iter_mut().filter(|one| one.looked < LOOKS_FOR_UNPLACED) {
-            unplaced.looked += 1;
-        }
         let mut taken = UidSet::new();
-        for paired in pairs {
+        for paired in self.pair_up(group, &wanted, found)? {
             let (want, candidate) = (&wanted[paired.wanted], &found[paired.candidate]);
             taken.insert(candidate.uid);
             let link = link(want, candidate);
-            if let Some(unplaced) = unplaced.get(paired.wanted) {
-                group.unplaced.retain(|one| one.pair != want.pair || one.link.source != want.uid);
-                let (flags, copied_by) = (unplaced.link.flags.clone(), unplaced.link.copied_by);
-                self.put_link(group, want.pair, Link { flags, copied_by, ..link })?;
-                continue;
-            }
             let todo = &mut group.pairs[want.pair];
             let of_intent = |open: &&OpenIntent| {
                 open.intent.source == want.uid && open.intent.source_folder == todo.source_folder
@@ -193,6 +183,32 @@ impl Run<'_> {
         if !outcomes.is_empty() {
             self.state.settle(&outcomes)?;
         }
+        Ok(())
+    }
+
+    /// Finds the messages that the server took without telling where.
+    fn place_unplaced(
+        &mut self,
+        group: &mut Group,
+        found: &mut Vec<Candidate>,
+    ) -> Result<(), Trouble> {
+        let looked_for = |one: &&Unplaced| one.looked < LOOKS_FOR_UNPLACED;
+        let unplaced: Vec<Unplaced> = group.unplaced.iter().filter(looked_for).cloned().collect();
+        let wanted: Vec<Wanted> = unplaced.iter().map(wanted_unplaced).collect();
+        let pairs = self.pair_up(group, &wanted, found)?;
+        for unplaced in group.unplaced.iter_mut().filter(|one| one.looked < LOOKS_FOR_UNPLACED) {
+            unplaced.looked += 1;
+        }
+        let mut taken = UidSet::new();
+        for paired in pairs {
+            let (want, candidate) = (&wanted[paired.wanted], &found[paired.candidate]);
+            taken.insert(candidate.uid);
+            group.unplaced.retain(|one| one.pair != want.pair || one.link.source != want.uid);
+            let Link { flags, copied_by, .. } = unplaced[paired.wanted].link.clone();
+            let link = Link { flags, copied_by, ..link(want, candidate) };
+            self.put_link(group, want.pair, link)?;
+        }
+        found.retain(|candidate| !taken.contains(candidate.uid));
         Ok(())
     }
 

@@ -97,6 +97,8 @@ fn slow_line_is_measured_and_then_compressed() {
     for side in ["source", "destination"] {
         let flow = |end: &str| if end == side { slow } else { Flow::default() };
         let watched = servers.watched_with(ANN, side, flow("source"), flow("destination"));
+        // Each connection has enough to measure by.
+        let watched = watched.says("limits.connections = 1\n");
         watched.job.plan();
         let ran = watched.job.apply().ends(0);
         let told = &compression(&ran)[side];
@@ -114,7 +116,7 @@ fn slow_line_is_measured_and_then_compressed() {
 fn loopback_is_measured_and_left_as_it_is() {
     let servers = Servers::compressing();
     fill_folders(&servers, 3);
-    let watched = servers.watched(ANN, ANN);
+    let watched = servers.watched(ANN, ANN).says("limits.connections = 1\n");
     watched.job.plan();
     let told = compression(&watched.job.apply().ends(0));
     for side in ["source", "destination"] {
