@@ -10,7 +10,7 @@ use crate::apply::pass::Leg;
 use crate::apply::pipe::{Passenger, Pipe, Seen};
 use crate::apply::placing::{Placing, Target};
 use crate::apply::quota::Quota;
-use crate::mail::{Uid, UidSet};
+use crate::mail::{FlagSet, Uid, UidSet, WireName};
 use crate::session::Stop;
 use crate::state::{Intent, IntentId, Link, Outcome, Owned, RunId, State, StateError, StoredCopy};
 use crate::store::{
@@ -339,6 +339,13 @@ impl AppendQueue for Outlet<'_> {
         };
         self.current = Some((ticket, passenger, intent));
         Some(message)
+    }
+
+    fn coming(&self, each: &mut dyn FnMut(&WireName, &FlagSet)) {
+        self.pipe.waiting(&mut |passenger| {
+            let target = self.legs[passenger.leg].target;
+            each(&self.poured.placings[target].target.folder, &passenger.flags);
+        });
     }
 
     fn ended(&self) -> bool {

@@ -178,6 +178,15 @@ impl Pipe {
         }
     }
 
+    /// The messages that wait behind the one that was taken last, without taking them.
+    pub(super) fn waiting(&self, each: &mut dyn FnMut(&Passenger)) {
+        for piece in &self.lock().pieces {
+            if let Piece::Begin(passenger) = piece {
+                each(passenger);
+            }
+        }
+    }
+
     /// Pours the body of the message that was taken last into `sink`.
     ///
     /// # Errors

@@ -5,7 +5,9 @@ use std::io;
 use crate::limit::Gate;
 use crate::limit::Halt;
 use crate::limit::Turn;
+use crate::mail::FlagSet;
 use crate::mail::Uid;
+use crate::mail::WireName;
 use crate::store::AppendMessage;
 use crate::store::AppendQueue;
 use crate::store::AppendResult;
@@ -89,6 +91,10 @@ impl AppendQueue for GatedQueue<'_> {
             None => gate.turn_back(),
         }
         message
+    }
+
+    fn coming(&self, each: &mut dyn FnMut(&WireName, &FlagSet)) {
+        self.queue.coming(each);
     }
 
     fn ended(&self) -> bool {

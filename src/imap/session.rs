@@ -41,6 +41,7 @@ use crate::imap::tap::Exchange;
 use crate::imap::tap::Tap;
 use crate::imap::wire::Wire;
 use crate::limit::Gate;
+use crate::mail::FlagSet;
 use crate::mail::MailboxId;
 use crate::mail::UidValidity;
 use crate::mail::WireName;
@@ -450,6 +451,10 @@ struct CleanQueue<'a> {
 impl AppendQueue for CleanQueue<'_> {
     fn next(&mut self, wait: Wait) -> Option<AppendMessage> {
         self.queue.next(wait)
+    }
+
+    fn coming(&self, each: &mut dyn FnMut(&WireName, &FlagSet)) {
+        self.queue.coming(each);
     }
 
     fn ended(&self) -> bool {

@@ -64,6 +64,12 @@ pub trait AppendQueue {
     /// [`ended`](Self::ended) tells the two apart.
     fn next(&mut self, wait: Wait) -> Option<AppendMessage>;
 
+    /// Folders and flags of messages that wait behind the one that was handed out last, as far as they
+    /// are known: an adapter may find out about them in one go.
+    fn coming(&self, each: &mut dyn FnMut(&WireName, &FlagSet)) {
+        let _ = each;
+    }
+
     /// Tells whether no message will come any more.
     fn ended(&self) -> bool;
 

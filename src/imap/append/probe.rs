@@ -3,6 +3,7 @@
 use crate::imap::append::proof::DateKind;
 use crate::imap::append::proof::Line;
 use crate::imap::append::proof::Proof;
+use crate::imap::command::Mailbox;
 use crate::imap::command::answer;
 use crate::imap::command::flag_list;
 use crate::imap::command::foreign_tag;
@@ -39,35 +40,79 @@ enum Probe {
     Unclear,
 }
 
-/// Notes what the server understands: the system flags, no date, each kind of date. To be asked only
-/// where appends of nothing are known to be refused; returns how many were stored all the same.
+/// Notes what the server understands: the system flags, and no date. To be asked only where appends of
+/// nothing are known to be refused; returns how many were stored all the same.
 ///
 /// NO says that a line is understood, BAD that it is not, and there is no octet that could be run as a
 /// command. The first line has a flag that no server knows: if that is not BAD, the server refuses
 /// before it looks at the line, and its NO proves nothing.
-pub(super) fn probe(
+pub(super) fn begin(
     wire: &mut Wire,
     mailbox: &[u8],
     folder: &WireName,
     proof: &mut Proof,
 ) -> Result<u64, StoreError> {
-    let flags: FlagSet = [Flag::Answered, Flag::Deleted, Flag::Draft, Flag::Flagged, Flag::Seen]
-        .into_iter()
-        .collect();
-    let system = flag_list(&flags);
-    let answers = ask(wire, mailbox, &[NO_FLAG.to_owned(), system.clone()])?;
-    if answers != [Probe::NotUnderstood, Probe::Understood] {
-        return Ok(stored(&answers));
+    let flags = system_flags();
+    let line = |flags: &str| Question { mailbox: mailbox.to_vec(), arguments: flags.to_owned() };
+    let answers = ask(wire, &[line(NO_FLAG), line(&flag_list(&flags))])?;
+    if answers == [Probe::NotUnderstood, Probe::Understood] {
+        proof.accept(folder, &Line::new(&flags, DateKind::Absent));
+        proof.trust_probes();
     }
-    proof.accept(folder, &Line::new(&flags, DateKind::Absent));
-    let lines: Vec<String> = DATES.iter().map(|date| format!("{system} {date}")).collect();
-    let answers = ask(wire, mailbox, &lines)?;
-    for (date, answer) in DATES.iter().zip(&answers) {
-        if let (Probe::Understood, Some(kind)) = (answer, DateKind::of(Some(date))) {
-            proof.accept(folder, &Line::new(&flags, kind));
+    Ok(stored(&answers))
+}
+
+/// Notes which kinds of dates the server understands, if that was not asked yet, and which of these
+/// flags; each set of flags is asked about in a folder to which a message with just these is to go,
+/// because servers that refuse the message note its keywords all the same. Only after
+/// [`begin`] has shown that answers prove something.
+pub(super) fn go_on(
+    wire: &mut Wire,
+    (mailbox, folder): (&[u8], &WireName),
+    proof: &mut Proof,
+    coming: &[(WireName, FlagSet)],
+) -> Result<u64, StoreError> {
+    let flags = system_flags();
+    let system = flag_list(&flags);
+    let mut lines: Vec<(WireName, Line)> = Vec::new();
+    let mut questions = Vec::new();
+    if proof.begin_dates() {
+        for date in DATES {
+            let Some(kind) = DateKind::of(Some(date)) else { continue };
+            let arguments = format!("{system} {date}");
+            questions.push(Question { mailbox: mailbox.to_vec(), arguments });
+            lines.push((folder.clone(), Line::new(&flags, kind)));
+        }
+    }
+    for (folder, flags) in coming {
+        // A name that needs a literal is proved by the message itself.
+        let Ok(Mailbox::Quoted(mailbox)) = crate::imap::command::mailbox(folder) else { continue };
+        questions.push(Question { mailbox, arguments: flag_list(flags) });
+        lines.push((folder.clone(), Line::new(flags, DateKind::Absent)));
+        proof.asked(flags);
+    }
+    if questions.is_empty() {
+        return Ok(0);
+    }
+    let answers = ask(wire, &questions)?;
+    for ((folder, line), answer) in lines.iter().zip(&answers) {
+        if *answer == Probe::Understood {
+            proof.accept(folder, line);
         }
     }
     Ok(stored(&answers))
+}
+
+/// One append of nothing.
+struct Question {
+    /// The folder, in quotes.
+    mailbox: Vec<u8>,
+    /// Flags and date.
+    arguments: String,
+}
+
+fn system_flags() -> FlagSet {
+    [Flag::Answered, Flag::Deleted, Flag::Draft, Flag::Flagged, Flag::Seen].into_iter().collect()
 }
 
 fn stored(answers: &[Probe]) -> u64 {
@@ -76,9 +121,9 @@ fn stored(answers: &[Probe]) -> u64 {
 
 /// Sends probes together, and a NOOP, so that nothing of theirs is left to be read afterwards: to some
 /// servers the rest of a line that is not understood is an empty command, answered by an untagged BAD.
-fn ask(wire: &mut Wire, mailbox: &[u8], arguments: &[String]) -> Result<Vec<Probe>, StoreError> {
+fn ask(wire: &mut Wire, questions: &[Question]) -> Result<Vec<Probe>, StoreError> {
     let mut tags = Vec::new();
-    for arguments in arguments {
+    for Question { mailbox, arguments } in questions {
         let tag = wire.tag();
         wire.put(format!("{tag} APPEND ").as_bytes())?;
         wire.put(mailbox)?;

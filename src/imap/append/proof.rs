@@ -15,6 +15,11 @@ pub(in crate::imap) struct Proof {
     flags: BTreeSet<String>,
     dates: BTreeSet<DateKind>,
     probed: bool,
+    /// Probes have shown that their answers prove something.
+    probes_prove: bool,
+    dates_asked: bool,
+    /// Flags that were asked about by a probe, whatever was said.
+    flags_asked: BTreeSet<String>,
 }
 
 /// What sets one date apart from another for a server's parser.
@@ -86,6 +91,33 @@ impl Proof {
     /// Tells whether probes are due, which they are once in a connection.
     pub(super) fn begin_probing(&mut self) -> bool {
         !std::mem::replace(&mut self.probed, true)
+    }
+}
+
+impl Proof {
+    /// Notes that what the server says to probes proves something.
+    pub(super) const fn trust_probes(&mut self) {
+        self.probes_prove = true;
+    }
+
+    pub(super) const fn trusts_probes(&self) -> bool {
+        self.probes_prove
+    }
+
+    /// Tells whether dates are to be asked about, which they are once in a connection.
+    pub(super) const fn begin_dates(&mut self) -> bool {
+        !std::mem::replace(&mut self.dates_asked, true)
+    }
+
+    /// Tells whether a flag among these is neither proved nor was asked about.
+    pub(super) fn is_to_be_asked(&self, flags: &FlagSet) -> bool {
+        flags.iter().any(|flag| {
+            !self.flags.contains(flag.as_str()) && !self.flags_asked.contains(flag.as_str())
+        })
+    }
+
+    pub(super) fn asked(&mut self, flags: &FlagSet) {
+        self.flags_asked.extend(flags.iter().map(|flag| flag.as_str().to_owned()));
     }
 }
 

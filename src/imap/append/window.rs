@@ -17,6 +17,7 @@ use crate::imap::command::Mailbox;
 use crate::imap::command::flag_list;
 use crate::imap::command::mailbox;
 use crate::imap::wire::Wire;
+use crate::mail::FlagSet;
 use crate::mail::WireName;
 use crate::store::AppendMessage;
 use crate::store::AppendOutcome;
@@ -33,6 +34,9 @@ use crate::store::Wait;
 /// How long an open batch waits for one more message: longer than a source pauses between two that
 /// it has ready, shorter than anybody notices.
 const LULL: Duration = Duration::from_millis(50);
+
+/// Most sets of flags that are asked about at once.
+const PROBES_MAX: usize = 32;
 
 /// The message that was taken from the queue and is not complete.
 #[derive(Clone, Copy)]
@@ -217,7 +221,7 @@ impl<'a> Window<'a> {
     /// Begins a command with this message. False: it was refused, and has its result.
     fn begin(&mut self, message: &AppendMessage, line: Line) -> Result<bool, StoreError> {
         self.close()?;
-        let literal = self.literal_for(message.octets, &line)?;
+        let literal = self.literal_for(message, &line)?;
         self.make_room(message.octets)?;
         let tag = self.wire.tag();
         let arguments = arguments(message);
@@ -284,8 +288,8 @@ impl<'a> Window<'a> {
     }
 
     /// Chooses the literal for a line; lets the server prove the line first where that pays.
-    fn literal_for(&mut self, octets: u64, line: &Line) -> Result<Literal, StoreError> {
-        if self.terms.literal_for(octets) == Literal::Synchronising
+    fn literal_for(&mut self, message: &AppendMessage, line: &Line) -> Result<Literal, StoreError> {
+        if self.terms.literal_for(message.octets) == Literal::Synchronising
             || matches!(self.mailbox, Mailbox::Literal(_))
         {
             return Ok(Literal::Synchronising);
@@ -297,7 +301,7 @@ impl<'a> Window<'a> {
             self.answers()?;
         }
         if !self.proof.covers(&self.folder, line) {
-            self.probe()?;
+            self.probe(message)?;
         }
         let is_proved = self.proof.covers(&self.folder, line);
         Ok(if is_proved { Literal::NonSynchronising } else { Literal::Synchronising })
@@ -390,21 +394,48 @@ impl<'a> Window<'a> {
         Ok(())
     }
 
-    /// Lets the server prove what it understands, once in a connection.
-    fn probe(&mut self) -> Result<(), StoreError> {
+    /// Lets the server prove what it understands: what every message may need, once in a connection,
+    /// and the flags of this one and of those that wait behind it, as often as new ones turn up.
+    fn probe(&mut self, message: &AppendMessage) -> Result<(), StoreError> {
         let Mailbox::Quoted(quoted) = &self.mailbox else { return Ok(()) };
-        if !self.terms.ways.refuses_empty || !self.proof.begin_probing() {
+        let is_first = self.terms.ways.refuses_empty && self.proof.begin_probing();
+        let has_new = self.proof.trusts_probes() && self.proof.is_to_be_asked(&message.flags);
+        if !is_first && !has_new {
             return Ok(());
         }
         let quoted = quoted.clone();
         self.all_answers()?;
         self.see_through()?;
         self.all_answers()?;
-        let empty_stored = probe::probe(self.wire, &quoted, &self.folder, self.proof)?;
-        self.outcome.empty_stored += empty_stored;
+        if is_first {
+            self.outcome.empty_stored +=
+                probe::begin(self.wire, &quoted, &self.folder, self.proof)?;
+        }
+        if self.proof.trusts_probes() {
+            let coming = self.new_flags(message);
+            let place = (quoted.as_slice(), &*self.folder);
+            self.outcome.empty_stored += probe::go_on(self.wire, place, self.proof, &coming)?;
+        }
         // All of it was answered, so all of it was handed over.
         self.put = self.wire.sent_octets().saturating_sub(self.before);
         Ok(())
+    }
+
+    /// Sets of flags that are not proved, of this message and of those behind it, each with the folder
+    /// of its message.
+    fn new_flags(&self, message: &AppendMessage) -> Vec<(WireName, FlagSet)> {
+        let mut known = FlagSet::new();
+        let mut coming = Vec::new();
+        let mut take = |folder: &WireName, flags: &FlagSet| {
+            let is_new = !flags.difference(&known).is_empty();
+            if is_new && coming.len() < PROBES_MAX && self.proof.is_to_be_asked(flags) {
+                known = known.union(flags);
+                coming.push((folder.clone(), flags.clone()));
+            }
+        };
+        take(&message.folder, &message.flags);
+        self.queue.coming(&mut take);
+        coming
     }
 }
 

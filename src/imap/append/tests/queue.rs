@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::mail::Flag;
+use crate::mail::FlagSet;
 use crate::mail::WireName;
 use crate::store::AppendMessage;
 use crate::store::AppendQueue;
@@ -25,6 +26,8 @@ pub(super) struct Messages {
     pub(super) lost_in: Option<u64>,
     /// Nothing is ready at first when so many messages are left, the most first.
     pub(super) pauses: Vec<usize>,
+    /// What waits is seen from when on fewer than so many wait.
+    pub(super) seen_below: usize,
     pub(super) waits: Vec<Wait>,
     pub(super) results: Vec<(u64, AppendResult)>,
 }
@@ -59,6 +62,7 @@ impl Messages {
             body_is_due: false,
             lost_in: None,
             pauses: Vec::new(),
+            seen_below: usize::MAX,
             waits: Vec::new(),
             results: Vec::new(),
         }
@@ -117,6 +121,12 @@ impl AppendQueue for Messages {
         self.ticket = message.ticket.0;
         self.body_is_due = true;
         Some(message)
+    }
+
+    fn coming(&self, each: &mut dyn FnMut(&WireName, &FlagSet)) {
+        if self.waiting.len() < self.seen_below {
+            self.waiting.iter().for_each(|(message, _)| each(&message.folder, &message.flags));
+        }
     }
 
     fn ended(&self) -> bool {

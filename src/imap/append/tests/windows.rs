@@ -58,8 +58,9 @@ fn body_over_half_of_the_limit_waits() {
 fn probes_prove_flags_and_dates_in_two_round_trips() {
     let nature = Nature { refuses_empty: true, ..Nature::default() };
     let ran = run(nature, PROBED, Messages::new(&["\\Seen|11|one", "\\Draft| 1|two", "$A||three"]));
-    assert_eq!(ran.counts(), (2, 1));
-    assert_eq!(ran.literals()[6..], ["{3+}", "{3+}", "{5}"]);
+    assert_eq!(ran.counts(), (3, 0));
+    // The flag of the third is asked about with the dates, before any message.
+    assert_eq!(ran.literals()[7..], ["{3+}", "{3+}", "{5+}"]);
     assert_eq!(ran.stored.len(), 3);
     assert_eq!(ran.outcome.unwrap().empty_stored, 0);
     assert!(ran.executed.is_empty());
@@ -74,6 +75,22 @@ fn probes_prove_nothing_where_the_line_is_not_looked_at() {
     let ran = run(nature, PROBED, Messages::new(&["\\Seen||one", "\\Seen|11|two"]));
     assert_eq!(ran.messages.words(), ["0 stored 1", "1 BAD invalid date"]);
     assert!(ran.executed.is_empty());
+}
+
+#[test]
+fn flags_that_turn_up_later_are_asked_about_together_and_those_not_understood_wait() {
+    let nature = Nature { refuses_empty: true, bad_flag: Some("$Evil"), ..Nature::default() };
+    let mut messages = Messages::new(&["||one", "$A||two", "$B||three", "$Evil||four", "$A||five"]);
+    // Only the first one is seen at first.
+    messages.seen_below = 4;
+    let ran = run(nature, PROBED, messages);
+    let (once, each) = (2 + 4, 3);
+    assert_eq!(ran.literals()[once], "{3+}");
+    assert!(ran.literals()[once + 1..][..each].iter().all(|literal| *literal == "{0+}"));
+    assert_eq!(ran.literals()[once + 1 + each..], ["{3+}", "{5+}", "{4}", "{4+}"]);
+    let words = ["0 stored 1", "1 stored 2", "2 stored 3", "3 BAD invalid flag", "4 stored 4"];
+    assert_eq!(ran.messages.words(), words);
+    assert!(ran.executed.is_empty() && !ran.stopped);
 }
 
 #[test]
