@@ -35,11 +35,11 @@ impl Run<'_> {
         index: usize,
         ended: Ended,
     ) -> Result<(), Trouble> {
-        let Ended { legs, placings, cut_short, fetched, appended } = ended;
+        let Ended { legs, cut_short, fetched, appended } = ended;
         let (mut moved, mut told) = (false, cut_short);
-        for (leg, placing) in legs.into_iter().zip(&placings) {
+        for leg in legs {
             told |= leg.fetched.as_ref().is_none_or(|outcome| !outcome.missing.is_empty());
-            let booked = self.book_leg(group, index, leg, placing, fetched.is_err());
+            let booked = self.book_leg(group, index, leg, fetched.is_err());
             moved |= booked.moved;
             told |= booked.told;
         }
@@ -60,16 +60,15 @@ impl Run<'_> {
         group: &mut Group,
         index: usize,
         ended: LegEnded,
-        placing: &Placing,
         is_cut: bool,
     ) -> Booked {
-        let LegEnded { fed, fetched, mut passed } = ended;
+        let LegEnded { fed, fetched, mut passed, placing } = ended;
         let stored = !passed.stored.is_empty();
         let moved =
             stored || !fed.left.is_empty() || !fed.blocked.is_empty() || !fed.undated.is_empty();
         self.done.copied += passed.stored.len();
         self.done.octets += passed.stored_octets;
-        self.note(group, Reason::FlagsNotKept, fed.lossy, None);
+        self.note(group, Reason::FlagsNotKept, passed.lossy, None);
         self.note(group, Reason::DatesNotKept, fed.redated, Some("no date that can be sent"));
         let todo = &mut group.pairs[index];
         todo.copied += passed.stored.len();
@@ -84,7 +83,9 @@ impl Run<'_> {
             todo.company.insert(uid, company);
         }
         let told = !refused.is_empty() || !together.is_empty();
-        self.book_what_is_to_be_looked_at(group, index, passed, placing);
+        if let Some(placing) = &placing {
+            self.book_what_is_to_be_looked_at(group, index, passed, placing);
+        }
         for blocked in fed.blocked {
             let item = Item {
                 folder: group.pairs[index].pair.source.name.clone(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::apply::event::Event;
 use crate::apply::fatal::Fatal;
 use crate::apply::group::{Group, PairTodo, Place};
+use crate::apply::pass;
 use crate::apply::pass::{Leg, Pass, Reading};
 use crate::apply::run::Run;
 use crate::apply::spelling::Spellings;
@@ -327,9 +328,7 @@ impl Run<'_> {
         recipe: u32,
     ) -> Result<(), Trouble> {
         let Some(recipe) = self.work.recipe(recipe) else { return Ok(()) };
-        let (Some(target), Some(place)) = (group.target(), group.place.clone()) else {
-            return Ok(());
-        };
+        let Some(target) = group.target() else { return Ok(()) };
         let first = !group.proved && group.first.is_empty();
         // Where the server tells no UIDs they are looked up after the pass, all in memory.
         let tells_uids = self.destination()?.abilities().uid_plus;
@@ -338,20 +337,19 @@ impl Run<'_> {
             (false, false) => first_of(&uids, UNPLACED_AT_ONCE),
             (false, true) => uids,
         };
-        let (now, memory, run) = (self.clock.now(), self.settings.memory, self.id);
-        let (source, destination, with) = self.parts()?;
         let keep = if first { usize::try_from(FIRST_BATCH).unwrap_or(10) } else { 0 };
-        let leg = Leg { uids, keep, ..leg(&group.pairs[index], &place, recipe) };
-        let pass = Pass {
-            legs: &[leg],
-            targets: vec![target],
-            reading: Reading::Insisting,
-            run,
-            memory,
-            now,
-        };
-        let ended = pass.run(source, destination, with)?;
+        let legs = [Leg { uids, keep, ..leg((0, index), &group.pairs[index], recipe) }];
+        let pass = self.pass_of(&legs, Reading::Insisting);
+        let (source, destination, with) = self.parts()?;
+        let (read, written) = pass
+            .read_beside(source, |pipe| pass.write(pipe, vec![Some(target)], destination, with));
+        let ended = pass::ended(&legs, read, written?);
         self.book(group, index, ended)
+    }
+
+    /// A pass over these legs, in this run.
+    pub(super) fn pass_of<'a>(&self, legs: &'a [Leg<'a>], reading: Reading) -> Pass<'a> {
+        Pass { legs, reading, run: self.id, memory: self.settings.memory, now: self.clock.now() }
     }
 
     pub(super) fn tell_done(&mut self, group: &Group) {
@@ -387,19 +385,18 @@ pub(super) fn at(side: Side) -> impl Fn(StoreError) -> Trouble {
     move |error| Trouble::Store(side, error)
 }
 
-/// A leg of a pass to the first of its folders, without messages.
-pub(super) fn leg<'a>(todo: &'a PairTodo, place: &'a Place, recipe: &'a Recipe) -> Leg<'a> {
+/// A leg of a pass, without messages.
+pub(super) fn leg<'a>(place: (usize, usize), todo: &PairTodo, recipe: &'a Recipe) -> Leg<'a> {
     let source = &todo.pair.source;
     Leg {
-        source_wire: &source.wire,
+        place,
+        source_wire: source.wire.clone(),
         source_folder: todo.source_folder,
-        source_identity: (source.seen.uid_validity, source.seen.mailbox_id.as_ref()),
+        source_identity: (source.seen.uid_validity, source.seen.mailbox_id.clone()),
         uids: UidSet::new(),
         recipe,
-        permanent: &place.permanent,
-        dates: &todo.dates,
-        company: &todo.company,
-        target: 0,
+        dates: todo.dates.clone(),
+        company: todo.company.clone(),
         keep: 0,
     }
 }

@@ -23,8 +23,6 @@ pub(super) struct Fed {
     pub undated: UidSet,
     /// How many copies got another date than their INTERNALDATE.
     pub redated: u64,
-    /// How many copies lose a flag that the destination cannot keep.
-    pub lossy: u64,
     /// The message that had begun and not ended when reading stopped.
     pub broken: Option<Uid>,
 }
@@ -117,19 +115,11 @@ impl<'a> Feeder<'a> {
     }
 
     /// Puts the beginning of the message in, now that its date is known.
-    fn announce(&mut self, current: &Current, date: InternalDate, date_text: String) -> bool {
-        let Leg { recipe, permanent, .. } = self.leg();
-        let wanted = current.head.flags.difference(&recipe.drop_flags);
-        let keeps = recipe.permanent_flags.as_ref().unwrap_or(permanent);
-        let (flags, _) = keeps.storable(&wanted);
-        let (flags, _) = permanent.storable(&flags);
-        if flags.len() < wanted.len() {
-            self.fed().lossy += 1;
-        }
+    fn announce(&self, current: &Current, date: InternalDate, date_text: String) -> bool {
         self.pipe.begin(Passenger {
             leg: self.leg,
             uid: current.uid,
-            flags,
+            flags: current.head.flags.difference(&self.leg().recipe.drop_flags),
             date,
             date_text,
             octets: current.octets,
@@ -267,10 +257,10 @@ impl FetchSink for Feeder<'_> {
 impl VisitSink for Feeder<'_> {
     fn opened(&mut self, visit: usize, state: Result<FolderState, StoreError>) -> bool {
         self.leg = visit;
-        let (uid_validity, mailbox_id) = self.leg().source_identity;
+        let (uid_validity, mailbox_id) = &self.leg().source_identity;
         // A folder that is another one by now is told apart when it is opened with care.
         state.is_ok_and(|state| {
-            state.uid_validity == uid_validity
+            state.uid_validity == *uid_validity
                 && match (mailbox_id, &state.mailbox_id) {
                     (Some(planned), Some(now)) => planned == now,
                     _ => true,

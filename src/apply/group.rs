@@ -275,6 +275,7 @@ impl Group {
             folder: Arc::new(self.wire.clone()),
             destination_folder: place.folder,
             uid_validity: place.uid_validity,
+            permanent: place.permanent.clone(),
             from: place.from,
             // A UIDNEXT below what is known to be there is stale.
             expected: place.told_uid_next.map(|told| told.max(place.from)),

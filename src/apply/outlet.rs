@@ -59,6 +59,8 @@ pub(super) struct Passed {
     /// Source UIDs that were stored.
     pub stored: UidSet,
     pub stored_octets: u64,
+    /// How many copies lose a flag that the destination cannot keep.
+    pub lossy: u64,
     /// The first messages stored, for reading back.
     pub first: Vec<Sent>,
     /// Messages that are stored under a UID that is not known: their links without a destination, and
@@ -79,8 +81,8 @@ pub(super) struct Passed {
 pub(super) struct Poured {
     /// By leg.
     pub legs: Vec<Passed>,
-    /// By destination folder, numbered as the legs number them.
-    pub placings: Vec<Placing>,
+    /// By destination folder, numbered as the legs number them; nothing for one that takes no messages.
+    pub placings: Vec<Option<Placing>>,
     /// The pass ended before its messages did: at a gap, for the first reading back, or by wish.
     pub cut_short: bool,
 }
@@ -126,13 +128,13 @@ impl<'a> Outlet<'a> {
     pub(super) fn new(
         pipe: &'a Pipe,
         legs: &'a [Leg<'a>],
-        targets: Vec<Target>,
+        targets: Vec<Option<Target>>,
         run: RunId,
         with: Company<'a>,
     ) -> Self {
         let poured = Poured {
             legs: legs.iter().map(|_| Passed::default()).collect(),
-            placings: targets.into_iter().map(Placing::new).collect(),
+            placings: targets.into_iter().map(|target| target.map(Placing::new)).collect(),
             cut_short: false,
         };
         Self {
@@ -201,14 +203,14 @@ impl<'a> Outlet<'a> {
         let next = self.next_from(passenger);
         let intents: Vec<Intent> = next
             .iter()
-            .map(|&(leg, source)| {
-                let placing = &self.poured.placings[self.legs[leg].target];
-                Intent {
+            .filter_map(|&(leg, source)| {
+                let placing = self.placing(leg)?;
+                Some(Intent {
                     source_folder: self.legs[leg].source_folder,
                     source,
                     destination_folder: placing.target.destination_folder,
                     uid_next: placing.lower_bound(),
-                }
+                })
             })
             .collect();
         let ids = self.commit(&intents);
@@ -219,10 +221,42 @@ impl<'a> Outlet<'a> {
         self.intended.remove(&key)
     }
 
+    fn placing(&self, leg: usize) -> Option<&Placing> {
+        self.poured.placings.get(self.legs[leg].place.0)?.as_ref()
+    }
+
+    /// The next message that has somewhere to go.
+    fn take(&mut self, wait: Wait) -> Option<Passenger> {
+        loop {
+            let passenger = self.pipe.next(wait)?;
+            self.room = self.room.saturating_sub(1);
+            if self.placing(passenger.leg).is_some() {
+                return Some(passenger);
+            }
+            // That the source is lost in a message that nobody wants is found by who reads.
+            let _ = self.pipe.pour(&mut |_| Ok(()));
+        }
+    }
+
+    /// What of the flags of a message the destination keeps.
+    fn keep_flags(&mut self, passenger: &mut Passenger) {
+        let recipe = self.legs[passenger.leg].recipe;
+        let Some(placing) = self.placing(passenger.leg) else { return };
+        let permanent = &placing.target.permanent;
+        let (flags, _) =
+            recipe.permanent_flags.as_ref().unwrap_or(permanent).storable(&passenger.flags);
+        let (flags, _) = permanent.storable(&flags);
+        if flags.len() < passenger.flags.len() {
+            self.poured.legs[passenger.leg].lossy += 1;
+        }
+        passenger.flags = flags;
+    }
+
     /// This message, and those that are asked for after it.
     fn next_from(&self, passenger: &Passenger) -> Vec<(usize, Uid)> {
         let this = (passenger.leg, passenger.uid);
-        let after = (passenger.leg..self.legs.len()).flat_map(|number| {
+        let legs = passenger.leg..self.legs.len();
+        let after = legs.filter(|leg| self.placing(*leg).is_some()).flat_map(|number| {
             let from = if number == passenger.leg { passenger.uid.next() } else { Uid::MIN };
             self.legs[number].uids.iter_from(from).map(move |uid| (number, uid))
         });
@@ -234,7 +268,7 @@ impl<'a> Outlet<'a> {
     fn stored(&mut self, flying: Flying, stored: Stored) {
         let Flying { passenger, intent, seen } = flying;
         let leg = &self.legs[passenger.leg];
-        let placing = &mut self.poured.placings[leg.target];
+        let Some(placing) = &mut self.poured.placings[leg.place.0] else { return };
         let floor = placing.lower_bound();
         let at = placing.place(stored);
         self.over |= placing.is_over();
@@ -323,15 +357,16 @@ impl AppendQueue for Outlet<'_> {
             self.poured.cut_short = true;
             return None;
         }
-        let passenger = self.pipe.next(wait)?;
+        let mut passenger = self.take(wait)?;
+        self.keep_flags(&mut passenger);
         let intent = self.intend(&passenger)?;
-        self.room -= 1;
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let leg = &self.legs[passenger.leg];
+        let placing = self.placing(passenger.leg)?;
         let message = AppendMessage {
             ticket,
-            folder: Arc::clone(&self.poured.placings[leg.target].target.folder),
+            folder: Arc::clone(&placing.target.folder),
             flags: passenger.flags.clone(),
             date: Some(passenger.date_text.clone()),
             octets: passenger.octets,
@@ -343,8 +378,10 @@ impl AppendQueue for Outlet<'_> {
 
     fn coming(&self, each: &mut dyn FnMut(&WireName, &FlagSet)) {
         self.pipe.waiting(&mut |passenger| {
-            let target = self.legs[passenger.leg].target;
-            each(&self.poured.placings[target].target.folder, &passenger.flags);
+            if let Some(placing) = self.placing(passenger.leg) {
+                let (flags, _) = placing.target.permanent.storable(&passenger.flags);
+                each(&placing.target.folder, &flags);
+            }
         });
     }
 

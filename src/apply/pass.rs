@@ -4,32 +4,28 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use crate::apply::feeder::{Fed, Feeder};
-use crate::apply::outlet::{Company, Outlet, Passed};
+use crate::apply::outlet::{Company, Outlet, Passed, Poured};
 use crate::apply::pipe::Pipe;
 use crate::apply::placing::{Placing, Target};
-use crate::mail::{
-    InternalDate, MailboxId, PermanentFlags, Timestamp, Uid, UidSet, UidValidity, WireName,
-};
+use crate::mail::{InternalDate, MailboxId, Timestamp, Uid, UidSet, UidValidity, WireName};
 use crate::plan::Recipe;
 use crate::state::{FolderId, RunId, StateError};
 use crate::store::{AppendOutcome, Destination, FetchOutcome, Source, StoreError, Visit};
 
 /// Messages of one folder pair that share a recipe.
 pub(super) struct Leg<'a> {
-    pub source_wire: &'a WireName,
+    /// The positions of its destination folder among those of the pass, and of its pair there.
+    pub place: (usize, usize),
+    pub source_wire: WireName,
     pub source_folder: FolderId,
     /// What identifies the source folder.
-    pub source_identity: (UidValidity, Option<&'a MailboxId>),
+    pub source_identity: (UidValidity, Option<MailboxId>),
     pub uids: UidSet,
     pub recipe: &'a Recipe,
-    /// What the destination folder keeps, as it said when it was opened in this run.
-    pub permanent: &'a PermanentFlags,
     /// Neighbours' dates, for messages that have none.
-    pub dates: &'a BTreeMap<Uid, InternalDate>,
+    pub dates: BTreeMap<Uid, InternalDate>,
     /// In what company messages go that were refused in a larger one.
-    pub company: &'a BTreeMap<Uid, u32>,
-    /// The number of its destination folder in the pass.
-    pub target: usize,
+    pub company: BTreeMap<Uid, u32>,
     /// How many of the first messages are kept for reading back.
     pub keep: usize,
 }
@@ -47,7 +43,6 @@ pub(super) enum Reading {
 /// What a pass works on.
 pub(super) struct Pass<'a> {
     pub legs: &'a [Leg<'a>],
-    pub targets: Vec<Target>,
     pub reading: Reading,
     pub run: RunId,
     /// Octets of messages in flight between the two ends.
@@ -55,85 +50,116 @@ pub(super) struct Pass<'a> {
     pub now: Timestamp,
 }
 
+/// What was read, by leg: what is left of each, and what came of it. The latter lacks where the folder
+/// was not visited to its end, or is another one.
+pub(super) struct Read {
+    legs: Vec<(Fed, Option<FetchOutcome>)>,
+    fetched: Result<(), StoreError>,
+}
+
+/// What was written.
+pub(super) struct Written {
+    poured: Poured,
+    appended: Result<AppendOutcome, StoreError>,
+}
+
 /// What became of one leg.
 pub(super) struct LegEnded {
     pub fed: Fed,
-    /// What came and what did not; nothing where the folder was not visited, or is another one.
     pub fetched: Option<FetchOutcome>,
     pub passed: Passed,
+    /// Where its messages were placed; nothing where none was handed out.
+    pub placing: Option<Placing>,
 }
 
 /// How a pass ended, on both sides.
 pub(super) struct Ended {
     pub legs: Vec<LegEnded>,
-    pub placings: Vec<Placing>,
     pub cut_short: bool,
     pub fetched: Result<(), StoreError>,
     pub appended: Result<AppendOutcome, StoreError>,
 }
 
 impl Pass<'_> {
-    /// Runs it: one thread reads, this one writes.
-    ///
-    /// # Errors
-    ///
-    /// The journal's own: nothing more may be sent.
-    pub(super) fn run(
-        self,
-        source: &mut (dyn Source + 'static),
-        destination: &mut (dyn Destination + 'static),
-        with: Company<'_>,
-    ) -> Result<Ended, StateError> {
-        let Self { legs, targets, reading, run, memory, now } = self;
-        let Company { state, watch, stop, quota } = with;
-        let pipe = Pipe::new(memory);
+    /// Reads in a thread of its own while `write` runs in this one, which empties the pipe or gives it
+    /// up.
+    pub(super) fn read_beside<T>(
+        &self,
+        source: &mut dyn Source,
+        write: impl FnOnce(&Pipe) -> T,
+    ) -> (Read, T) {
+        let pipe = Pipe::new(self.memory);
         thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 // Whatever happens in here, the writer must not wait for ever.
                 let _closing = Closing(&pipe);
-                let mut feeder = Feeder::new(&pipe, legs, now);
-                let fetched = read(source, legs, reading, &mut feeder);
-                (feeder.finish(), fetched)
+                let mut feeder = Feeder::new(&pipe, self.legs, self.now);
+                let fetched = self.read(source, &mut feeder);
+                Read { legs: feeder.finish(), fetched }
             });
-            let with = Company { state: &mut *state, watch: &mut *watch, stop, quota };
-            let mut outlet = Outlet::new(&pipe, legs, targets, run, with);
-            let appended = destination.append(&mut outlet);
+            let written = write(&pipe);
             pipe.abandon();
-            let poured = outlet.finish();
-            let (fed, fetched) = match reader.join() {
-                Ok(read) => read,
+            match reader.join() {
+                Ok(read) => (read, written),
                 Err(panic) => std::panic::resume_unwind(panic),
-            };
-            let poured = poured?;
-            let legs = fed
-                .into_iter()
-                .zip(poured.legs)
-                .map(|((fed, fetched), passed)| LegEnded { fed, fetched, passed })
-                .collect();
-            let (placings, cut_short) = (poured.placings, poured.cut_short);
-            Ok(Ended { legs, placings, cut_short, fetched, appended })
+            }
         })
+    }
+
+    fn read(&self, source: &mut dyn Source, feeder: &mut Feeder<'_>) -> Result<(), StoreError> {
+        match (self.reading, self.legs) {
+            (Reading::Insisting, [leg]) => {
+                let outcome = source.fetch(&leg.source_wire, &leg.uids, feeder)?;
+                feeder.came(outcome);
+                Ok(())
+            }
+            (_, legs) => {
+                let visits: Vec<Visit<'_>> = legs
+                    .iter()
+                    .map(|leg| Visit { folder: &leg.source_wire, uids: &leg.uids })
+                    .collect();
+                source.fetch_visits(&visits, feeder)
+            }
+        }
+    }
+
+    /// Appends what comes out of the pipe. Messages of a folder without a target go nowhere, and are
+    /// still to be done.
+    ///
+    /// # Errors
+    ///
+    /// The journal's own: nothing more may be sent.
+    pub(super) fn write(
+        &self,
+        pipe: &Pipe,
+        targets: Vec<Option<Target>>,
+        destination: &mut dyn Destination,
+        with: Company<'_>,
+    ) -> Result<Written, StateError> {
+        let Company { state, watch, stop, quota } = with;
+        let with = Company { state: &mut *state, watch: &mut *watch, stop, quota };
+        let mut outlet = Outlet::new(pipe, self.legs, targets, self.run, with);
+        let appended = destination.append(&mut outlet);
+        // What is still on its way is of no use: the reader need not wait.
+        pipe.abandon();
+        Ok(Written { poured: outlet.finish()?, appended })
     }
 }
 
-fn read(
-    source: &mut dyn Source,
-    legs: &[Leg<'_>],
-    reading: Reading,
-    feeder: &mut Feeder<'_>,
-) -> Result<(), StoreError> {
-    match (reading, legs) {
-        (Reading::Insisting, [leg]) => {
-            let outcome = source.fetch(leg.source_wire, &leg.uids, feeder)?;
-            feeder.came(outcome);
-            Ok(())
-        }
-        _ => {
-            let visits: Vec<Visit<'_>> =
-                legs.iter().map(|leg| Visit { folder: leg.source_wire, uids: &leg.uids }).collect();
-            source.fetch_visits(&visits, feeder)
-        }
-    }
+/// Puts both ends together.
+pub(super) fn ended(legs: &[Leg<'_>], read: Read, written: Written) -> Ended {
+    let Written { poured, appended } = written;
+    let Poured { legs: passed, placings, cut_short } = poured;
+    let legs = legs
+        .iter()
+        .zip(read.legs)
+        .zip(passed)
+        .map(|((leg, (fed, fetched)), passed)| {
+            let placing = placings.get(leg.place.0).cloned().flatten();
+            LegEnded { fed, fetched, passed, placing }
+        })
+        .collect();
+    Ended { legs, cut_short, fetched: read.fetched, appended }
 }
 
 /// Closes the pipe when the reader ends, by whatever way.

@@ -23,7 +23,7 @@ pub(super) struct Passenger {
     pub leg: usize,
     /// The source message.
     pub uid: Uid,
-    /// Flags that the copy gets.
+    /// Flags that the copy is to get, as far as the destination keeps them.
     pub flags: FlagSet,
     /// The date that the copy gets.
     pub date: InternalDate,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::mail::{Uid, UidValidity, WireName};
+use crate::mail::{PermanentFlags, Uid, UidValidity, WireName};
 use crate::state::FolderId;
 use crate::store::Stored;
 
@@ -12,6 +12,8 @@ pub(super) struct Target {
     pub folder: Arc<WireName>,
     pub destination_folder: FolderId,
     pub uid_validity: UidValidity,
+    /// What the folder keeps, as it said when it was opened in this run.
+    pub permanent: PermanentFlags,
     /// What we store is at or above this.
     pub from: Uid,
     /// UIDNEXT as told when the folder was opened: what our first message is expected to get.
@@ -82,6 +84,7 @@ mod tests {
             folder: Arc::new(WireName::new(*b"INBOX")),
             destination_folder: FolderId(1),
             uid_validity: UidValidity::new(7).unwrap(),
+            permanent: PermanentFlags::all(),
             from: Uid::new(10).unwrap(),
             expected: Uid::new(10),
         })

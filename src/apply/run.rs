@@ -293,6 +293,21 @@ impl<'r> Run<'r> {
         Ok((source, destination, with))
     }
 
+    /// The destination's session, with everything else that writing needs.
+    pub(super) fn writing(
+        &mut self,
+    ) -> Result<(&mut (dyn Destination + 'static), Company<'_>), Fatal> {
+        let patience = self.patience();
+        let destination = self.destination.get(&patience, &mut telling(&mut *self.watch))?;
+        let with = Company {
+            state: &mut *self.state,
+            watch: &mut *self.watch,
+            stop: self.stop,
+            quota: self.quota,
+        };
+        Ok((destination, with))
+    }
+
     /// Books an item and tells it.
     pub(super) fn item(&mut self, item: Item) {
         self.tallies.items.fetch_add(1, Ordering::Relaxed);
@@ -319,7 +334,7 @@ impl<'r> Run<'r> {
 pub(super) type Parts<'p> =
     (&'p mut (dyn Source + 'static), &'p mut (dyn Destination + 'static), Company<'p>);
 
-fn telling(watch: &mut dyn Watch) -> impl FnMut(Side, &str, Duration) {
+pub(super) fn telling(watch: &mut dyn Watch) -> impl FnMut(Side, &str, Duration) {
     |side, why, after| watch.event(&Event::Reconnecting { side, why, after })
 }
 

@@ -6,11 +6,14 @@
 
 use crate::apply::book::Booked;
 use crate::apply::copy::{FIRST_BATCH, Trouble, at, first_of, leg};
+use crate::apply::fatal::Fatal;
 use crate::apply::feeder;
 use crate::apply::group::Group;
 use crate::apply::look::Candidate;
-use crate::apply::pass::{Ended, Leg, Pass, Reading};
-use crate::apply::run::Run;
+use crate::apply::pass;
+use crate::apply::pass::{Ended, Leg, Reading};
+use crate::apply::placing::Target;
+use crate::apply::run::{Run, telling};
 use crate::apply::work::CopySet;
 use crate::mail::{InternalDate, Side, Uid, WireName};
 use crate::store::{
@@ -62,7 +65,7 @@ impl Share {
     }
 }
 
-impl Run<'_> {
+impl<'r> Run<'r> {
     /// Copies into these folders what can be copied without a closer look.
     ///
     /// # Errors
@@ -73,23 +76,41 @@ impl Run<'_> {
         if !self.destination()?.abilities().uid_plus || self.quota.is_full() {
             return Ok(());
         }
-        let ready = self.open_all(groups)?;
-        let is_new = |&number: &usize| !groups[number].proved;
-        let new: Vec<usize> = ready.iter().copied().filter(is_new).collect();
+        // A new folder has nothing of ours: its messages can be read before it is opened.
+        let fresh = chosen(groups, |group| group.place.is_none() && group.listed_empty);
+        let known = chosen(groups, |group| group.place.is_some() || !group.listed_empty);
+        let known = self.open_known(groups, known)?;
+        let (proved, mut new): (Vec<usize>, Vec<usize>) =
+            known.into_iter().partition(|&number| groups[number].proved);
+        let opened = new.clone();
+        new.extend(fresh.iter().copied());
+        new.sort_unstable();
         if !new.is_empty() {
-            self.move_all(groups, &new, Share::First)?;
-            self.read_back_all(groups, &new)?;
+            self.move_all(groups, &new, Share::First, |run, groups| {
+                let mut ready = run.open_fresh(groups, &fresh)?;
+                ready.extend(opened);
+                Ok(ready)
+            })?;
         }
-        let mut rest = ready;
-        rest.retain(|&number| goes_on(&groups[number]));
+        let mut rest = proved;
+        rest.extend(new.iter().copied());
+        rest.sort_unstable();
+        rest.retain(|&number| groups[number].is_calm() && groups[number].has_work());
         if self.is_worth_a_sample(groups, &rest)? {
-            self.move_all(groups, &rest, Share::Sample)?;
+            self.read_back_all(groups, &new)?;
             rest.retain(|&number| goes_on(&groups[number]));
+            let sample = rest.clone();
+            self.move_all(groups, &rest, Share::Sample, |_, _| Ok(sample))?;
         }
+        rest.retain(|&number| groups[number].is_calm() && groups[number].has_work());
         if rest.is_empty() || self.is_to_stop() {
-            return Ok(());
+            return self.read_back_all(groups, &new);
         }
-        self.move_all(groups, &rest, Share::All)
+        let all = rest.clone();
+        self.move_all(groups, &rest, Share::All, |run, groups| {
+            run.read_back_all(groups, &new)?;
+            Ok(all.into_iter().filter(|&number| goes_on(&groups[number])).collect())
+        })
     }
 
     /// Tells whether it is still open if one of the lines is worth compressing. That is decided when
@@ -103,17 +124,15 @@ impl Run<'_> {
         Ok(undecided && octets >= SAMPLE_WORTH)
     }
 
-    /// Opens the folders, and returns the numbers of those that are as they should be.
-    fn open_all(&mut self, groups: &mut [Group]) -> Result<Vec<usize>, Trouble> {
-        let numbers = (0..groups.len()).filter(|&number| {
-            let group: &Group = &groups[number];
-            group.has_work() && group.is_calm() && group.first.is_empty()
-        });
-        let is_empty =
-            |&number: &usize| groups[number].place.is_none() && groups[number].listed_empty;
-        let (mut empty, others): (Vec<usize>, Vec<usize>) = numbers.partition(is_empty);
-        let mut opened = Vec::new();
-        for (number, state) in self.look_at(groups, &others)? {
+    /// Opens folders that may hold something, and returns the numbers of those that are as they should
+    /// be.
+    fn open_known(
+        &mut self,
+        groups: &mut [Group],
+        numbers: Vec<usize>,
+    ) -> Result<Vec<usize>, Trouble> {
+        let (mut opened, mut empty) = (Vec::new(), Vec::new());
+        for (number, state) in self.look_at(groups, &numbers)? {
             // One that is empty gets its identity when it is opened to be written to.
             match &state {
                 Ok(state) if state.messages == 0 && groups[number].place.is_none() => {
@@ -122,14 +141,27 @@ impl Run<'_> {
                 _ => opened.push((number, state)),
             }
         }
-        if !empty.is_empty() {
-            let wires: Vec<WireName> =
-                empty.iter().map(|&number| groups[number].wire.clone()).collect();
-            let destination = self.destination()?;
-            let states = destination.prepare_all(&wires).map_err(at(Side::Destination))?;
-            opened.extend(empty.into_iter().zip(states));
+        let mut ready = self.judge(groups, opened)?;
+        ready.extend(self.open_fresh(groups, &empty)?);
+        Ok(ready)
+    }
+
+    /// Opens folders that are empty; returns the numbers of those that are as they should be.
+    fn open_fresh(
+        &mut self,
+        groups: &mut [Group],
+        numbers: &[usize],
+    ) -> Result<Vec<usize>, Trouble> {
+        if numbers.is_empty() {
+            return Ok(Vec::new());
         }
-        opened.sort_by_key(|(number, _)| *number);
+        let wires: Vec<WireName> =
+            numbers.iter().map(|&number| groups[number].wire.clone()).collect();
+        let states = self.destination()?.prepare_all(&wires).map_err(at(Side::Destination))?;
+        self.judge(groups, numbers.iter().copied().zip(states).collect())
+    }
+
+    fn judge(&mut self, groups: &mut [Group], opened: Opened) -> Result<Vec<usize>, Trouble> {
         let mut ready = Vec::new();
         for (number, state) in opened {
             // What cannot be opened is opened again with care.
@@ -169,60 +201,70 @@ impl Run<'_> {
             && group.is_calm())
     }
 
-    /// Moves messages of these folders in one pass.
+    /// Moves messages of these folders in one pass. While they begin to be read, `before` does what is
+    /// to be done first at the destination, and tells into which of the folders they may go then.
     fn move_all(
         &mut self,
         groups: &mut [Group],
         numbers: &[usize],
         share: Share,
+        before: impl FnOnce(&mut Self, &mut [Group]) -> Result<Vec<usize>, Trouble>,
     ) -> Result<(), Trouble> {
-        for &number in numbers {
-            let group = &mut groups[number];
-            (0..group.pairs.len()).for_each(|index| self.announce(group, index));
-        }
+        let legs = self.legs(groups, numbers, share);
+        let pass = self.pass_of(&legs, Reading::Touring);
+        let patience = self.patience();
+        let mut source =
+            self.source.take(&patience, &mut telling(&mut *self.watch)).map_err(Fatal::from)?;
+        let (read, written) = pass.read_beside(&mut *source, |pipe| {
+            let ready = before(self, groups)?;
+            let mut targets: Vec<Option<Target>> = vec![None; groups.len()];
+            for number in ready {
+                targets[number] = groups[number].target();
+                let group = &mut groups[number];
+                (0..group.pairs.len()).for_each(|index| self.announce(group, index));
+            }
+            let (destination, with) = self.writing()?;
+            Ok::<_, Trouble>(pass.write(pipe, targets, destination, with)?)
+        });
+        self.source.put_back(source);
+        let ended = pass::ended(&legs, read, written?);
+        self.book_all(groups, &legs, ended)
+    }
+
+    fn legs(&self, groups: &[Group], numbers: &[usize], share: Share) -> Vec<Leg<'r>> {
         let work = self.work;
-        let (now, memory, run) = (self.clock.now(), self.settings.memory, self.id);
-        let (mut legs, mut targets, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        let mut legs = Vec::new();
         let mut octets = SAMPLE_OCTETS;
         for &number in numbers {
             let group = &groups[number];
-            let (Some(target), Some(place)) = (group.target(), &group.place) else { continue };
             for (index, set) in group.all_sets() {
                 let Some(recipe) = work.recipe(set.recipe) else { continue };
-                let leg = leg(&group.pairs[index], place, recipe);
-                let target = targets.len();
                 let uids = first_of(&set.uids, share.messages(set, &mut octets));
                 if uids.is_empty() {
                     continue;
                 }
-                legs.push(Leg { uids, target, keep: share.keep(), ..leg });
-                places.push((number, index));
+                let leg = leg((number, index), &group.pairs[index], recipe);
+                legs.push(Leg { uids, keep: share.keep(), ..leg });
                 if share == Share::First {
                     break;
                 }
             }
-            targets.push(target);
         }
-        let (source, destination, with) = self.parts()?;
-        let pass = Pass { legs: &legs, targets, reading: Reading::Touring, run, memory, now };
-        let ended = pass.run(source, destination, with)?;
-        let target_of: Vec<usize> = legs.iter().map(|leg| leg.target).collect();
-        self.book_all(groups, &places, &target_of, ended)
+        legs
     }
 
     /// Books a pass over many folders. What was not read is still to be done.
     fn book_all(
         &mut self,
         groups: &mut [Group],
-        places: &[(usize, usize)],
-        target_of: &[usize],
+        legs: &[Leg<'_>],
         ended: Ended,
     ) -> Result<(), Trouble> {
-        let Ended { legs, placings, fetched, appended, .. } = ended;
-        for ((leg, &(number, index)), &target) in legs.into_iter().zip(places).zip(target_of) {
+        let Ended { legs: left, fetched, appended, .. } = ended;
+        for (leg, ended) in legs.iter().zip(left) {
+            let (number, index) = leg.place;
             let group = &mut groups[number];
-            let is_cut = fetched.is_err();
-            let Booked { moved, .. } = self.book_leg(group, index, leg, &placings[target], is_cut);
+            let Booked { moved, .. } = self.book_leg(group, index, ended, fetched.is_err());
             group.stuck = if moved { 0 } else { group.stuck };
         }
         appended.map_err(at(Side::Destination))?;
@@ -271,6 +313,14 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// The numbers of folders with work that nothing speaks against, of those that are asked for.
+fn chosen(groups: &[Group], which: impl Fn(&Group) -> bool) -> Vec<usize> {
+    let fits = |group: &Group| {
+        group.has_work() && group.is_calm() && group.first.is_empty() && which(group)
+    };
+    (0..groups.len()).filter(|&number| fits(&groups[number])).collect()
 }
 
 /// Tells whether a folder takes more of this wave.

@@ -110,6 +110,25 @@ impl<S: Look + ?Sized> Held<S> {
         }
     }
 
+    /// Takes the session out, made if need be, for a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn take(
+        &mut self,
+        patience: &Patience<'_>,
+        tell: &mut dyn FnMut(Side, &str, Duration),
+    ) -> Result<Box<S>, NoSession> {
+        self.get(patience, tell)?;
+        self.session.take().ok_or(NoSession::Stopped)
+    }
+
+    /// Puts back what was taken out.
+    pub fn put_back(&mut self, session: Box<S>) {
+        self.session = Some(session);
+    }
+
     /// Books a fault: a dead connection is dropped. Tells whether it was one.
     pub fn note(&mut self, error: &StoreError) -> bool {
         let dead = !error.connection_is_good();
