@@ -243,12 +243,12 @@ impl Access {
 }
 
 /// The command that asks for the MAILBOXID of a folder whose opening did not tell it.
-pub(super) fn to_identify(folder: &WireName) -> Command {
+fn to_identify(folder: &WireName) -> Command {
     Command::new("STATUS").folder(folder).words("(MAILBOXID)")
 }
 
 /// What [`to_identify`] was answered.
-pub(super) fn mailbox_id(reply: &Reply) -> Option<MailboxId> {
+fn mailbox_id(reply: &Reply) -> Option<MailboxId> {
     reply.data().find_map(|data| match data {
         Data::StatusOf { status, .. } => status.mailbox_id,
         _ => None,

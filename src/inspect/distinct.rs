@@ -1,5 +1,8 @@
 //! Whether source and destination are two accounts.
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use crate::inspect::account::{SideSeen, WITNESS_FOLDERS, counts, tree};
 use crate::mail::{Side, WireName};
 use crate::rule::NameRules;
@@ -45,9 +48,15 @@ pub fn two(
     destination: &mut dyn Source,
     (source_rules, destination_rules): (&NameRules, &NameRules),
 ) -> Result<(SideSeen, SideSeen, Ends), (Side, StoreError)> {
-    let here = tree(source, Side::Source, source_rules).map_err(|error| (Side::Source, error))?;
+    // Both servers think at the same time.
+    let (here, there) = thread::scope(|scope| {
+        let here = scope.spawn(|| tree(source, Side::Source, source_rules));
+        let there = tree(destination, Side::Destination, destination_rules);
+        (here.join().unwrap_or_else(|panic| resume_unwind(panic)), there)
+    });
+    let here = here.map_err(|error| (Side::Source, error))?;
     let at_destination = |error| (Side::Destination, error);
-    let there = tree(destination, Side::Destination, destination_rules).map_err(at_destination)?;
+    let there = there.map_err(at_destination)?;
     let ends = distinct(source, &here, destination, &there).map_err(at_destination)?;
     Ok((here, there, ends))
 }
@@ -100,7 +109,8 @@ fn by_counts(
 ) -> Result<Option<Vec<WireName>>, StoreError> {
     let mut agreeing = Vec::new();
     for (here, there) in common(source_seen, destination_seen) {
-        match compare(source, &here, destination, &there)? {
+        let listed = listed(source_seen, &here).zip(listed(destination_seen, &there));
+        match compare((source, &here), (destination, &there), listed)? {
             Compared::Empty => {}
             Compared::Agrees => agreeing.push(here),
             Compared::Differs => return Ok(None),
@@ -140,15 +150,27 @@ enum Compared {
     Differs,
 }
 
+/// What the listing told of a folder, if it told all that is compared.
+fn listed(seen: &SideSeen, folder: &WireName) -> Option<FolderStatus> {
+    let row = seen.listing.rows.iter().find(|row| row.name == *folder)?;
+    row.status.clone().filter(|status| {
+        status.uid_validity.is_some() && status.uid_next.is_some() && status.messages.is_some()
+    })
+}
+
+/// Compares two folders, first by what the listings told.
 fn compare(
-    source: &mut dyn Look,
-    here: &WireName,
-    destination: &mut dyn Look,
-    there: &WireName,
+    (source, here): (&mut dyn Look, &WireName),
+    (destination, there): (&mut dyn Look, &WireName),
+    mut listed: Option<(FolderStatus, FolderStatus)>,
 ) -> Result<Compared, StoreError> {
     for _ in 0..LOOKS {
-        let (Some(one), Some(other)) = (counts(source, here)?, counts(destination, there)?) else {
-            return Ok(Compared::Empty);
+        let (one, other) = match listed.take() {
+            Some(both) => both,
+            None => match (counts(source, here)?, counts(destination, there)?) {
+                (Some(one), Some(other)) => (one, other),
+                _ => return Ok(Compared::Empty),
+            },
         };
         let is_empty = |status: &FolderStatus| status.messages == Some(0);
         if is_empty(&one) && is_empty(&other) {

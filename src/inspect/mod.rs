@@ -23,6 +23,7 @@ mod folder;
 mod link;
 mod rows;
 mod sample;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ pub use evidence::{FallbackDates, content, dates, headers, received};
 pub use folder::{Opened, Relinked, RelinkedWhy, open};
 pub use link::links;
 pub use rows::{FolderRows, HeaderUse, keys, rows};
+pub use survey::{Expected, Glimpse, Glimpses, Outline};
 
 use crate::state::StateError;
 use crate::store::StoreError;

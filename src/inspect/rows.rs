@@ -121,7 +121,7 @@ pub fn keys(
     read_keys(look, opened, uids, cache.as_mut(), entries, seen).map(|_gone| ())
 }
 
-fn observed(opened: &Opened, entries: &[Entry], complete: bool) -> Observed {
+pub(super) fn observed(opened: &Opened, entries: &[Entry], complete: bool) -> Observed {
     let above = entries.last().map(|entry| entry.uid().next());
     let came = u64::try_from(entries.len()).unwrap_or(u64::MAX);
     Observed {

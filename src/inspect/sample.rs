@@ -32,14 +32,19 @@ impl<F: FnMut(Uid, &[u8]) -> Flow> FetchSink for HeaderSink<F> {
     }
 
     fn piece(&mut self, octets: &[u8]) -> Flow {
-        let room = HEADER_OCTETS_MAX.saturating_sub(self.header.len()).min(octets.len());
-        self.header.extend_from_slice(&octets[..room]);
+        keep(&mut self.header, octets);
         Flow::Go
     }
 
     fn end(&mut self, uid: Uid) -> Flow {
         (self.each)(uid, &self.header)
     }
+}
+
+/// Adds a piece to a header, up to what is kept of one.
+pub(super) fn keep(header: &mut Vec<u8>, octets: &[u8]) {
+    let room = HEADER_OCTETS_MAX.saturating_sub(header.len()).min(octets.len());
+    header.extend_from_slice(&octets[..room]);
 }
 
 /// Reads header fields of messages and hands them to `each`.
@@ -68,54 +73,78 @@ pub(super) enum Sampled {
     Other,
 }
 
+/// A header that was read again.
+#[derive(Clone, Debug)]
+pub(super) struct Header {
+    /// Of which message.
+    pub(super) uid: Uid,
+    /// Which fields were asked for: those of a key, or the longer list.
+    pub(super) basis: Basis,
+    /// What they stand for; nothing where the longer list tells nothing.
+    pub(super) now: Option<Fingerprint>,
+}
+
+/// What header fields stand for that were asked for on this basis.
+pub(super) fn print(basis: Basis, header: &[u8]) -> Option<Fingerprint> {
+    match basis {
+        Basis::Key => Some(fingerprint(header)),
+        _ => full(header).map(|digest| Fingerprint { digest, basis }),
+    }
+}
+
 /// Reads the headers of some messages again and compares them with what they were. `known` ascends by
 /// UID; what stands on content or on nothing cannot be compared by headers.
 pub(super) fn sample(
     look: &mut dyn Look,
     folder: &WireName,
     messages: u64,
-    mut known: Vec<(Uid, Fingerprint)>,
+    known: Vec<(Uid, Fingerprint)>,
 ) -> Result<Sampled, StoreError> {
-    known.retain(|(_, known)| matches!(known.basis, Basis::Key | Basis::Headers));
-    // Two links may name one message.
-    known.dedup_by_key(|(uid, _)| *uid);
-    let chosen: BTreeMap<Uid, Fingerprint> = choose(&known).into_iter().collect();
-    drop(known);
+    let chosen = choose(known);
     if chosen.is_empty() {
         return Ok(Sampled::Nothing);
     }
-    let mut same = 0_u64;
-    let mut other = 0_u64;
-    for basis in [Basis::Key, Basis::Headers] {
+    let mut headers = Vec::new();
+    for (basis, fields) in [(Basis::Key, HeaderFields::Key), (Basis::Headers, HeaderFields::Full)] {
         let of_basis = chosen.iter().filter(|(_, known)| known.basis == basis);
         let uids: UidSet = of_basis.map(|(uid, _)| *uid).collect();
-        let fields = if basis == Basis::Key { HeaderFields::Key } else { HeaderFields::Full };
         scan_headers(look, folder, &uids, fields, |uid, header| {
-            let now = match basis {
-                Basis::Key => Some(fingerprint(header)),
-                _ => full(header).map(|digest| Fingerprint { digest, basis }),
-            };
-            if now.as_ref() == chosen.get(&uid) {
-                same += 1;
-            } else {
-                other += 1;
-            }
+            headers.push(Header { uid, basis, now: print(basis, header) });
             Flow::Go
         })?;
     }
-    Ok(match (same, other) {
-        (0, 0) if messages == 0 => Sampled::Nothing,
-        (1.., 0) => Sampled::Same,
+    Ok(judge(&chosen, &headers, messages))
+}
+
+/// What became of a sample, in a folder of so many messages. Headers of other messages do not count.
+pub(super) fn judge(
+    chosen: &BTreeMap<Uid, Fingerprint>,
+    headers: &[Header],
+    messages: u64,
+) -> Sampled {
+    let is_asked =
+        |header: &&Header| chosen.get(&header.uid).is_some_and(|known| known.basis == header.basis);
+    let (same, other): (Vec<_>, Vec<_>) = headers
+        .iter()
+        .filter(is_asked)
+        .partition(|header| header.now.as_ref() == chosen.get(&header.uid));
+    match (same.is_empty(), other.is_empty()) {
+        (true, true) if messages == 0 => Sampled::Nothing,
+        (false, true) => Sampled::Same,
         _ => Sampled::Other,
-    })
+    }
 }
 
 /// The first, the last, and others of which nobody knows beforehand which: the choice depends on what
-/// they are, so that it is the same in every run over the same folder.
-fn choose(known: &[(Uid, Fingerprint)]) -> Vec<(Uid, Fingerprint)> {
-    let (Some(first), Some(last)) = (known.first(), known.last()) else { return Vec::new() };
+/// they are, so that it is the same in every run over the same folder. `known` ascends by UID; what
+/// stands on content or on nothing is passed over.
+pub(super) fn choose(mut known: Vec<(Uid, Fingerprint)>) -> BTreeMap<Uid, Fingerprint> {
+    known.retain(|(_, known)| matches!(known.basis, Basis::Key | Basis::Headers));
+    // Two links may name one message.
+    known.dedup_by_key(|(uid, _)| *uid);
+    let (Some(first), Some(last)) = (known.first(), known.last()) else { return BTreeMap::new() };
     if known.len() <= SAMPLES {
-        return known.to_vec();
+        return known.into_iter().collect();
     }
     let count = u64::try_from(known.len()).unwrap_or(u64::MAX);
     let mut seed = first.1.digest;
@@ -127,7 +156,7 @@ fn choose(known: &[(Uid, Fingerprint)]) -> Vec<(Uid, Fingerprint)> {
         let at = usize::try_from(next(&mut seed) % count).unwrap_or_default();
         chosen.extend(known.get(at).copied());
     }
-    chosen.into_iter().collect()
+    chosen
 }
 
 /// A number that depends on the seed only; changes the seed.
@@ -150,13 +179,12 @@ mod tests {
     fn sample_holds_first_and_last_and_is_the_same_each_time() {
         for (count, expected) in [(0, 0), (1, 1), (2, 2), (16, 16), (17, 16), (1_000, 16)] {
             let known = known(count);
-            let chosen = choose(&known);
+            let chosen = choose(known.clone());
             assert_eq!(chosen.len(), expected);
-            assert_eq!(chosen.first(), known.first());
-            assert_eq!(chosen.last(), known.last());
-            let distinct: UidSet = chosen.iter().map(|(uid, _)| *uid).collect();
-            assert_eq!(distinct.iter().count(), expected);
-            assert_eq!(chosen, choose(&known));
+            let uid = |one: &(Uid, Fingerprint)| one.0;
+            assert_eq!(chosen.keys().next().copied(), known.first().map(uid));
+            assert_eq!(chosen.keys().last().copied(), known.last().map(uid));
+            assert_eq!(chosen, choose(known));
         }
     }
 }

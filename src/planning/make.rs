@@ -13,11 +13,15 @@ use crate::plan::{
     Witness, WitnessFolder,
 };
 use crate::planner;
-use crate::planner::{FolderPlan, RecipeTable};
+use crate::planner::{FolderPlan, Group, RecipeTable};
+use crate::planning::draft::Draft;
 use crate::rule::Rules;
 use crate::session::{Clock, Ends, NoSession, Patience, Reading, Stop, Trouble, persist};
 use crate::state::{State, StateError, Verdict, same_account};
 use crate::store::StoreError;
+
+/// So many tours that ended before their time are made: each reads some folders for nothing.
+const SURPRISES_MAX: usize = 8;
 
 /// After a change of so large a part of the source without state, the plan says what that costs.
 const KNOWN_PART: (u64, u64) = (1, 5);
@@ -122,15 +126,8 @@ impl From<NoSession> for PlanningFault {
 
 /// A plan in the making.
 pub(super) struct Making<'a> {
-    pub rules: &'a Rules,
-    pub state: &'a mut dyn State,
+    pub draft: Draft<'a>,
     pub reading: Reading<'a>,
-    pub recipes: RecipeTable,
-    pub sizes: SizeRecord,
-    pub next_pair: u32,
-    /// Messages of both sides, as far as they were listed.
-    pub messages: (u64, u64),
-    pub notes: Vec<String>,
 }
 
 /// Makes the plan of one account pair. Nothing is changed on either server.
@@ -141,20 +138,25 @@ pub(super) struct Making<'a> {
 pub fn make(ends: Ends, given: Order<'_>) -> Result<Planned, PlanningFault> {
     let Order { rules, about, state, clock, stop, retries, reconnect_for, make_spool, tell } =
         given;
-    let mut making = Making {
+    let draft = Draft {
         rules,
         state,
-        reading: Reading::new(ends, Patience { clock, stop, reconnect_for }, retries, tell),
         recipes: RecipeTable::default(),
         sizes: SizeRecord::default(),
         next_pair: 0,
         messages: (0, 0),
         notes: Vec::new(),
     };
+    let patience = Patience { clock, stop, reconnect_for };
+    let mut making = Making { draft, reading: Reading::new(ends, patience, retries, tell) };
+    // All that a plan writes down can be found out again.
+    making.draft.state.gather(true)?;
     let writer = making.all(&about, make_spool);
+    let gathered = making.draft.state.gather(false);
     making.reading.close();
     let writer = writer?;
-    Ok(Planned { writer, notes: making.notes })
+    gathered?;
+    Ok(Planned { writer, notes: making.draft.notes })
 }
 
 impl Making<'_> {
@@ -163,14 +165,14 @@ impl Making<'_> {
         about: &About,
         make_spool: &mut dyn FnMut() -> io::Result<Box<dyn Spool>>,
     ) -> Result<PlanWriter, PlanningFault> {
-        let was_empty = self.state.was_empty();
-        self.state.begin_run("plan", about.now)?;
+        let was_empty = self.draft.state.was_empty();
+        self.draft.state.begin_run("plan", about.now)?;
         let (here, there) = persist(self, |making| &mut making.reading, Self::meet)?;
         self.is_the_account_of_last_time(&here)?;
         self.is_the_account_of_last_time(&there)?;
         has_inbox(&here)?;
         has_inbox(&there)?;
-        let folders = planner::plan_folders(self.rules, &here.tree, &there.tree);
+        let folders = planner::plan_folders(self.draft.rules, &here.tree, &there.tree);
         let missing =
             folders.blocked.iter().filter(|folder| folder.reason == Reason::MissingFolder);
         let missing: Vec<_> =
@@ -178,7 +180,7 @@ impl Making<'_> {
         if !missing.is_empty() {
             return Err(PlanningFault::MissingFolders(missing));
         }
-        if folders.groups.is_empty() && !self.rules.allow_empty_source {
+        if folders.groups.is_empty() && !self.draft.rules.allow_empty_source {
             return Err(PlanningFault::NothingSelected);
         }
         let mut writer = PlanWriter::new(self.header(about, &here, &there)?, make_spool)?;
@@ -187,30 +189,54 @@ impl Making<'_> {
         }
         self.note_unused(&folders);
         let mut skipped = vec![false; folders.groups.len()];
-        for (place, group) in folders.groups.iter().enumerate() {
-            if self.reading.is_to_stop() {
-                return Err(PlanningFault::Stopped);
-            }
-            skipped[place] = self.group(group, &here, &there, &mut writer)?;
-        }
+        self.groups(&folders.groups, (&here, &there), &mut writer, &mut skipped)?;
         for action in folders.actions(0, &|place| skipped.get(place).copied().unwrap_or_default()) {
             writer.action(&action)?;
         }
-        for recipe in self.recipes.recipes() {
+        for recipe in self.draft.recipes.recipes() {
             writer.recipe(recipe)?;
         }
-        self.state.set_witness(Side::Source, &here.witness)?;
-        self.state.set_witness(Side::Destination, &there.witness)?;
-        let (source, destination) = self.messages;
+        self.draft.state.set_witness(Side::Source, &here.witness)?;
+        self.draft.state.set_witness(Side::Destination, &there.witness)?;
+        let (source, destination) = self.draft.messages;
         if was_empty && destination > 0 && destination * KNOWN_PART.1 > source * KNOWN_PART.0 {
-            self.notes.insert(0, NO_STATE.to_owned());
+            self.draft.notes.insert(0, NO_STATE.to_owned());
         }
         Ok(writer)
     }
 
+    /// Plans all groups: as many as can be together, others one by one with more care.
+    fn groups(
+        &mut self,
+        groups: &[Group],
+        (here, there): (&SideSeen, &SideSeen),
+        writer: &mut PlanWriter,
+        skipped: &mut [bool],
+    ) -> Result<(), PlanningFault> {
+        let (mut place, mut surprises) = (0, 0);
+        while place < groups.len() {
+            if self.reading.is_to_stop() {
+                return Err(PlanningFault::Stopped);
+            }
+            if surprises < SURPRISES_MAX {
+                let toured = self.tour(&groups[place..], (here, there), writer)?;
+                skipped[place..].iter_mut().zip(&toured.skipped).for_each(|(to, from)| *to = *from);
+                place += toured.skipped.len();
+                surprises += usize::from(toured.surprised);
+                if !toured.skipped.is_empty() && !toured.surprised {
+                    continue;
+                }
+            }
+            let Some(group) = groups.get(place) else { continue };
+            skipped[place] = self.group(group, here, there, writer)?;
+            place += 1;
+        }
+        Ok(())
+    }
+
     fn meet(&mut self) -> Result<(SideSeen, SideSeen), Trouble<PlanningFault>> {
         let (source, destination) = self.reading.both()?;
-        let rules = (&self.rules.source, &self.rules.destination);
+        let rules = (&self.draft.rules.source, &self.draft.rules.destination);
         match inspect::two(source, destination, rules) {
             Ok((here, there, inspect::Ends::Distinct | inspect::Ends::Apart)) => Ok((here, there)),
             Ok((_, _, inspect::Ends::Same { folders, .. })) => {
@@ -221,7 +247,7 @@ impl Making<'_> {
     }
 
     fn is_the_account_of_last_time(&mut self, seen: &SideSeen) -> Result<(), PlanningFault> {
-        let Some(recorded) = self.state.witness(seen.side)? else { return Ok(()) };
+        let Some(recorded) = self.draft.state.witness(seen.side)? else { return Ok(()) };
         match same_account(&recorded, &seen.witness) {
             Verdict::Same | Verdict::Unknown => Ok(()),
             Verdict::Contradiction { recorded, seen: now } => {
@@ -263,7 +289,7 @@ impl Making<'_> {
                 "\"{}\" matches no folder at the source ({})",
                 unused.pattern, unused.place
             );
-            self.notes.push(note);
+            self.draft.notes.push(note);
         }
     }
 }

@@ -10,8 +10,11 @@
 //! * Never changes anything on a server: it holds no port that could.
 //! * Never holds more than one folder group.
 
+mod draft;
 mod ended;
 mod group;
 mod make;
+mod queue;
+mod tour;
 
 pub use make::{About, Order, Planned, PlanningFault, make};

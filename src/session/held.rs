@@ -1,5 +1,7 @@
 //! A session that is made anew when it is lost.
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
 use crate::mail::Side;
@@ -57,6 +59,25 @@ impl<S: Look + ?Sized> Held<S> {
     #[must_use]
     pub fn side(&self) -> Side {
         self.connector.side()
+    }
+
+    /// Makes the first session, so that both sides can be made at the same time. A first connection that
+    /// cannot be made is told at once: somebody is waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    fn begin(&mut self, stop: &Stop) -> Result<(), NoSession> {
+        if self.connected_once {
+            return Ok(());
+        }
+        if stop.requested() {
+            return Err(NoSession::Stopped);
+        }
+        let session = self.connector.connect();
+        self.session = Some(session.map_err(|error| NoSession::Failed(self.side(), error))?);
+        self.connected_once = true;
+        Ok(())
     }
 
     /// The session, made if need be. A server may be away for as long as the settings say; a refused
@@ -151,6 +172,27 @@ impl<S: Look + ?Sized> Held<S> {
             session.close();
         }
     }
+}
+
+/// Makes the first sessions of both sides at the same time, where there was none yet.
+///
+/// # Errors
+///
+/// As [`Held::get`], of the source before the destination.
+pub fn begin_both<A: Look + ?Sized, B: Look + ?Sized>(
+    source: &mut Held<A>,
+    destination: &mut Held<B>,
+    stop: &Stop,
+) -> Result<(), NoSession> {
+    if source.connected_once || destination.connected_once {
+        return Ok(());
+    }
+    let (here, there) = thread::scope(|scope| {
+        let here = scope.spawn(|| source.begin(stop));
+        let there = destination.begin(stop);
+        (here.join().unwrap_or_else(|panic| resume_unwind(panic)), there)
+    });
+    here.and(there)
 }
 
 /// Waits in small steps, so that a wish to stop is heard.

@@ -10,5 +10,5 @@ mod held;
 mod reading;
 
 pub use clock::{Clock, Stop, SystemClock, Wish};
-pub use held::{Held, NoSession, Patience, sleep};
+pub use held::{Held, NoSession, Patience, begin_both, sleep};
 pub use reading::{Ends, Reading, Trouble, at, persist};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::mail::Side;
-use crate::session::held::{Held, NoSession, Patience, sleep};
+use crate::session::clock::Stop;
+use crate::session::held::{Held, NoSession, Patience, begin_both, sleep};
 use crate::store::{Connect, Source, StoreError};
 
 /// Both ends. Neither can be changed through these.
@@ -77,9 +78,24 @@ impl<'a> Reading<'a> {
         let mut tell = |side: Side, why: &str, after: Duration| {
             (self.tell)(&format!("{side}: {why}; connecting again in {} s", after.as_secs()));
         };
+        begin_both(&mut self.source, &mut self.destination, self.patience.stop)?;
         let source = self.source.get(&self.patience, &mut tell)?;
         let destination = self.destination.get(&self.patience, &mut tell)?;
         Ok((source, destination))
+    }
+
+    /// Books a fault of a side: a dead connection is dropped, and made anew when it is asked for.
+    pub fn note(&mut self, side: Side, error: &StoreError) {
+        match side {
+            Side::Source => self.source.note(error),
+            Side::Destination => self.destination.note(error),
+        };
+    }
+
+    /// The wish to stop.
+    #[must_use]
+    pub const fn stop(&self) -> &'a Stop {
+        self.patience.stop
     }
 
     /// Tells whether a signal asked to stop.

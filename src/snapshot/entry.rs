@@ -209,6 +209,20 @@ impl Rows {
         self.entries.push(Entry::new(folder, row, flags));
     }
 
+    /// Adds the messages of another folder. Of both sides of a group only one may be added to: the same
+    /// flags may have other numbers afterwards.
+    pub fn add(&mut self, other: Self) {
+        if self.entries.is_empty() && self.flags.is_empty() {
+            *self = other;
+            return;
+        }
+        self.entries.reserve_exact(other.entries.len());
+        for mut entry in other.entries {
+            entry.flags = self.flags.id(other.flags.get(entry.flags));
+            self.entries.push(entry);
+        }
+    }
+
     /// Sets the fingerprint of the message that was added last.
     pub fn fingerprint_last(&mut self, fingerprint: Fingerprint) {
         if let Some(entry) = self.entries.last_mut() {

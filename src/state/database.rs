@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use rusqlite::ErrorCode;
 use rusqlite::OpenFlags;
-use rusqlite::Transaction;
 use rusqlite::TransactionBehavior;
 
 use crate::state::StateError;
@@ -20,6 +21,9 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// Statements kept prepared.
 const STATEMENTS: usize = 64;
+
+/// How long gathered writes may be off the disk.
+const GATHERED_MAX: Duration = Duration::from_secs(2);
 
 /// What one kind of database is.
 pub(crate) struct Kind {
@@ -58,9 +62,32 @@ impl From<StateError> for Fault {
     }
 }
 
+/// A connection inside a transaction.
+pub(crate) struct Writing<'a>(&'a Connection);
+
+impl Deref for Writing<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.0
+    }
+}
+
+/// Whether writes are gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gathered {
+    /// Each is on disk when it returns.
+    Never,
+    /// They are, and all are on disk.
+    Nothing,
+    /// They are, and since then there are some that are not on disk.
+    Since(Instant),
+}
+
 /// An open database.
 pub(crate) struct Database {
     connection: Connection,
+    gathered: Gathered,
     path: PathBuf,
     cost: &'static str,
 }
@@ -79,7 +106,8 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)
             .map_err(|error| fault(path, kind.cost, &error))?;
-        let mut database = Self { connection, path: path.to_owned(), cost: kind.cost };
+        let path = path.to_owned();
+        let mut database = Self { connection, gathered: Gathered::Never, path, cost: kind.cost };
         let prepared = database.prepare(kind);
         database.told(prepared)?;
         Ok(database)
@@ -112,13 +140,73 @@ impl Database {
         self.told(result)
     }
 
-    /// Writes in one transaction; when this returns, it is on disk, or nothing of it is.
+    /// Writes in one transaction; when this returns, it is on disk, or nothing of it is. While writes
+    /// are gathered it is on disk some seconds later, with others, or after a crash none of them.
     pub(crate) fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+        work: impl FnOnce(&Writing<'_>) -> Result<T, Fault>,
     ) -> Result<T, StateError> {
-        let result = transaction(&mut self.connection, work);
-        self.told(result)
+        let result = match self.gathered {
+            Gathered::Never => transaction(&mut self.connection, work),
+            Gathered::Nothing | Gathered::Since(_) => self.gather_one(work),
+        };
+        let is_due =
+            matches!(self.gathered, Gathered::Since(since) if since.elapsed() >= GATHERED_MAX);
+        let result = self.told(result);
+        if is_due {
+            self.commit()?;
+        }
+        result
+    }
+
+    /// Likewise, and it is on disk when this returns, with all that was gathered.
+    pub(crate) fn write_through<T>(
+        &mut self,
+        work: impl FnOnce(&Writing<'_>) -> Result<T, Fault>,
+    ) -> Result<T, StateError> {
+        let written = self.write(work)?;
+        self.commit()?;
+        Ok(written)
+    }
+
+    /// Begins to gather writes, or ends it; then all of them are on disk when this returns.
+    pub(crate) fn gather(&mut self, gather: bool) -> Result<(), StateError> {
+        if gather {
+            if self.gathered == Gathered::Never {
+                self.gathered = Gathered::Nothing;
+            }
+            return Ok(());
+        }
+        let committed = self.commit();
+        self.gathered = Gathered::Never;
+        committed
+    }
+
+    fn gather_one<T>(
+        &mut self,
+        work: impl FnOnce(&Writing<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        if self.gathered == Gathered::Nothing {
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
+            self.gathered = Gathered::Since(Instant::now());
+        }
+        let savepoint = self.connection.savepoint()?;
+        let value = work(&Writing(&savepoint))?;
+        savepoint.commit()?;
+        Ok(value)
+    }
+
+    /// Puts what was gathered on disk.
+    fn commit(&mut self) -> Result<(), StateError> {
+        let Gathered::Since(_) = self.gathered else { return Ok(()) };
+        self.gathered = Gathered::Nothing;
+        // A full disk may have ended the transaction already, with all that was in it.
+        let committed = self.connection.execute_batch("COMMIT");
+        if committed.is_err() && !self.connection.is_autocommit() {
+            let rolled_back = self.connection.execute_batch("ROLLBACK");
+            tracing::debug!(?rolled_back, "what was gathered is lost");
+        }
+        self.told(committed.map_err(Fault::from))
     }
 
     fn told<T>(&self, result: Result<T, Fault>) -> Result<T, StateError> {
@@ -131,10 +219,10 @@ impl Database {
 
 fn transaction<T>(
     connection: &mut Connection,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    work: impl FnOnce(&Writing<'_>) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let value = work(&transaction)?;
+    let value = work(&Writing(&transaction))?;
     transaction.commit()?;
     Ok(value)
 }

@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 
 use crate::identity::Basis;
 use crate::identity::Digest;
-use crate::mail::{FlagSet, ModSeq, Side, Timestamp, Uid, UidSet};
+use crate::mail::{FlagSet, ModSeq, Side, Timestamp, Uid, UidSet, WireName};
 use crate::plan::Witness;
 pub use crate::state::effects::Effects;
 use crate::state::port::{
@@ -212,6 +212,10 @@ impl State for MemoryState {
         self.was_empty
     }
 
+    fn gather(&mut self, _gather: bool) -> Result<(), StateError> {
+        Ok(())
+    }
+
     fn witness(&mut self, side: Side) -> Result<Option<Witness>, StateError> {
         Ok(self.tables().witness.get(&side).cloned())
     }
@@ -246,6 +250,13 @@ impl State for MemoryState {
         };
         tables.folders.push(folder);
         Ok(id)
+    }
+
+    fn last_folder(&mut self, side: Side, wire: &WireName) -> Result<Option<FolderId>, StateError> {
+        let has_name = |folder: &&Folder| {
+            folder.key.side == side && folder.key.identity_octets() == port::identity_octets(wire)
+        };
+        Ok(self.tables().folders.iter().filter(has_name).map(|folder| folder.id).max())
     }
 
     fn shares_uid_validity(&mut self, folder: FolderId) -> Result<bool, StateError> {

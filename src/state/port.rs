@@ -41,8 +41,13 @@ pub struct FolderKey {
 impl FolderKey {
     /// The name as it identifies: INBOX has no case (RFC 9051 §5.1), other names are their octets.
     pub(crate) fn identity_octets(&self) -> &[u8] {
-        if self.wire.is_inbox() { b"INBOX" } else { self.wire.as_octets() }
+        identity_octets(&self.wire)
     }
+}
+
+/// A name as it identifies.
+pub(crate) fn identity_octets(wire: &WireName) -> &[u8] {
+    if wire.is_inbox() { b"INBOX" } else { wire.as_octets() }
 }
 
 /// One message on both sides.
@@ -209,6 +214,16 @@ pub trait State: Send {
     /// nor by an intent: made anew, lost, or of another account.
     fn was_empty(&self) -> bool;
 
+    /// Begins to gather writes, or ends it, which puts all of them on disk. While they are gathered
+    /// they reach the disk within some seconds, and only what [`intend`](Self::intend) and
+    /// [`settle`](Self::settle) write is there at once, with all that was gathered before. For those
+    /// who write down much that can be found out again.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin_run`](Self::begin_run).
+    fn gather(&mut self, gather: bool) -> Result<(), StateError>;
+
     /// What was last seen of an account; nothing before the first run.
     ///
     /// # Errors
@@ -231,6 +246,14 @@ pub trait State: Send {
     ///
     /// As [`begin_run`](Self::begin_run).
     fn folder(&mut self, key: &FolderKey) -> Result<FolderId, StateError>;
+
+    /// The number of the folder that came last to this name; nothing where none had it. What else
+    /// identifies a folder is not looked at: it is a guess before the folder is opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin_run`](Self::begin_run).
+    fn last_folder(&mut self, side: Side, wire: &WireName) -> Result<Option<FolderId>, StateError>;
 
     /// Tells whether another folder of the same side was ever known under the same UIDVALIDITY. Such a
     /// folder may have been renamed onto this one's name without a trace.

@@ -3,7 +3,6 @@
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
 use rusqlite::Row;
-use rusqlite::Transaction;
 use rusqlite::params;
 
 use crate::identity::Basis;
@@ -11,11 +10,12 @@ use crate::identity::Digest;
 use crate::identity::VERSION;
 use crate::mail::{ModSeq, Uid};
 use crate::state::database::Fault;
+use crate::state::database::Writing;
 use crate::state::port::{FolderId, FolderKey, Intent, IntentId, Link, Outcome, StoredCopy};
 use crate::state::value::Number;
 
 /// The number of a folder, with a row made where there is none.
-pub(crate) fn folder(transaction: &Transaction<'_>, key: &FolderKey) -> rusqlite::Result<FolderId> {
+pub(crate) fn folder(transaction: &Writing<'_>, key: &FolderKey) -> rusqlite::Result<FolderId> {
     let (side, wire) = (key.side.as_str(), key.identity_octets());
     let validity = key.uid_validity.get();
     let mailbox_id = key.mailbox_id.as_ref().map(crate::mail::MailboxId::as_str);
@@ -93,7 +93,7 @@ pub(crate) const PUT_STORED: &str = put_link_sql!("coalesce(excluded.copied_by, 
 
 /// Writes a link with [`PUT_FOUND`] or [`PUT_STORED`].
 pub(crate) fn put_link(
-    transaction: &Transaction<'_>,
+    transaction: &Writing<'_>,
     sql: &'static str,
     (source, destination): (FolderId, FolderId),
     link: &Link,
@@ -114,7 +114,7 @@ pub(crate) fn put_link(
 }
 
 /// Records one intent in place of an open one of the same message.
-pub(crate) fn intend(transaction: &Transaction<'_>, intent: &Intent) -> rusqlite::Result<IntentId> {
+pub(crate) fn intend(transaction: &Writing<'_>, intent: &Intent) -> rusqlite::Result<IntentId> {
     let sql = "DELETE FROM intents
         WHERE destination_folder = ?1 AND source_folder = ?2 AND source_uid = ?3
         RETURNING times, uid_next, may_arrive";
@@ -152,7 +152,7 @@ pub(crate) fn intend(transaction: &Transaction<'_>, intent: &Intent) -> rusqlite
 /// Records one outcome, all but how high the folder has come ([`raise_stored`]); returns its
 /// destination folder, or nothing where the intent is not open.
 pub(crate) fn settle(
-    transaction: &Transaction<'_>,
+    transaction: &Writing<'_>,
     id: IntentId,
     outcome: &Outcome,
 ) -> Result<Option<FolderId>, Fault> {
@@ -177,7 +177,7 @@ pub(crate) fn settle(
 
 /// Records the highest UID that we stored in a folder, as far as the server told the truth.
 pub(crate) fn raise_stored(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     destination: FolderId,
     highest: Uid,
 ) -> rusqlite::Result<()> {
@@ -188,7 +188,7 @@ pub(crate) fn raise_stored(
 }
 
 fn store(
-    transaction: &Transaction<'_>,
+    transaction: &Writing<'_>,
     pair: (FolderId, FolderId),
     copy: &StoredCopy,
 ) -> rusqlite::Result<()> {

@@ -5,7 +5,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use crate::identity::{Basis, Digest};
-use crate::mail::{FlagSet, ModSeq, Side, Timestamp, Uid, UidSet};
+use crate::mail::{FlagSet, ModSeq, Side, Timestamp, Uid, UidSet, WireName};
 use crate::plan::Witness;
 use crate::state::port::{
     FolderId, FolderKey, Intent, IntentId, Item, Link, OpenIntent, Outcome, Owned, RunId, State,
@@ -31,6 +31,14 @@ impl<'s> SharedState<'s> {
 impl State for &SharedState<'_> {
     fn begin_run(&mut self, command: &str, now: Timestamp) -> Result<RunId, StateError> {
         self.lock().begin_run(command, now)
+    }
+
+    fn gather(&mut self, gather: bool) -> Result<(), StateError> {
+        self.lock().gather(gather)
+    }
+
+    fn last_folder(&mut self, side: Side, wire: &WireName) -> Result<Option<FolderId>, StateError> {
+        self.lock().last_folder(side, wire)
     }
 
     fn was_empty(&self) -> bool {

@@ -9,7 +9,7 @@ use rusqlite::params;
 use crate::identity::Basis;
 use crate::identity::Digest;
 use crate::identity::VERSION;
-use crate::mail::{FlagSet, ModSeq, Side, Timestamp, Uid, UidSet};
+use crate::mail::{FlagSet, ModSeq, Side, Timestamp, Uid, UidSet, WireName};
 use crate::plan::Witness;
 use crate::state::database::Database;
 use crate::state::files::Lock;
@@ -82,6 +82,10 @@ impl State for SqliteState {
         self.was_empty
     }
 
+    fn gather(&mut self, gather: bool) -> Result<(), StateError> {
+        self.database.gather(gather)
+    }
+
     fn witness(&mut self, side: Side) -> Result<Option<Witness>, StateError> {
         self.database.read(|connection| {
             let sql = "SELECT seen FROM witness WHERE side = ?1";
@@ -101,6 +105,14 @@ impl State for SqliteState {
 
     fn folder(&mut self, key: &FolderKey) -> Result<FolderId, StateError> {
         self.database.write(|transaction| Ok(rows::folder(transaction, key)?))
+    }
+
+    fn last_folder(&mut self, side: Side, wire: &WireName) -> Result<Option<FolderId>, StateError> {
+        self.database.read(|connection| {
+            let sql = "SELECT max(id) FROM folders WHERE side = ?1 AND wire = ?2";
+            let key = params![side.as_str(), port::identity_octets(wire)];
+            Ok(connection.prepare_cached(sql)?.query_row(key, |row| row.get(0))?)
+        })
     }
 
     fn shares_uid_validity(&mut self, folder: FolderId) -> Result<bool, StateError> {
@@ -126,10 +138,13 @@ impl State for SqliteState {
         mod_seq: Option<ModSeq>,
     ) -> Result<(), StateError> {
         self.database.write(|transaction| {
-            let (old_uid_next, old_mod_seq) = rows::high_water(transaction, folder)?;
-            let mod_seq = old_mod_seq.max(mod_seq).map(|ModSeq(number)| Number(number));
+            let old = rows::high_water(transaction, folder)?;
+            let (uid_next, mod_seq) = (old.0.max(Some(uid_next)), old.1.max(mod_seq));
+            if (uid_next, mod_seq) == old {
+                return Ok(());
+            }
+            let mod_seq = mod_seq.map(|ModSeq(number)| Number(number));
             let sql = "UPDATE folders SET uid_next = ?2, mod_seq = ?3 WHERE id = ?1";
-            let uid_next = old_uid_next.max(Some(uid_next));
             transaction.prepare_cached(sql)?.execute(params![folder, uid_next, mod_seq])?;
             Ok(())
         })
@@ -323,7 +338,7 @@ impl State for SqliteState {
         outcomes: &[(IntentId, Outcome)],
         intents: &[Intent],
     ) -> Result<Vec<IntentId>, StateError> {
-        self.database.write(|transaction| {
+        self.database.write_through(|transaction| {
             let mut highest: BTreeMap<FolderId, Uid> = BTreeMap::new();
             for (id, outcome) in outcomes {
                 let Some(folder) = rows::settle(transaction, *id, outcome)? else {
@@ -432,7 +447,7 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use crate::mail::{UidValidity, WireName};
+    use crate::mail::UidValidity;
     use crate::state::StoredCopy;
 
     use super::*;
@@ -604,5 +619,24 @@ mod tests {
             })
             .unwrap();
         assert_eq!((mode.as_str(), synchronous.as_str()), ("wal", "2"));
+    }
+
+    #[test]
+    fn of_writes_that_are_gathered_one_that_fails_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let mut state = SqliteState::open(&path).unwrap();
+        state.gather(true).unwrap();
+        let both = folders(&mut state);
+        let id = state.intend(&[intent(both, 1)]).unwrap()[0];
+        state.put_links(both.0, both.1, &[link(1)]).unwrap();
+        let refused = state.settle(&[(id, Outcome::NotStored), (id, Outcome::NotStored)]);
+        assert!(refused.is_err());
+        assert_eq!(state.open_intents(both.1).unwrap().len(), 1);
+        // Another program sees only what is on disk.
+        let mut other = SqliteState::open(&path).unwrap();
+        assert_eq!(other.links(both.0, both.1).unwrap(), []);
+        state.gather(false).unwrap();
+        assert_eq!(other.links(both.0, both.1).unwrap(), [link(1)]);
     }
 }

@@ -96,6 +96,9 @@ suite!(
     a_found_link_replaces_but_keeps_who_copied,
     dropped_links_are_gone_and_others_stay,
     folders_of_one_uid_validity_are_known_as_such,
+    the_folder_that_came_last_to_a_name_is_found_by_it,
+    what_was_gathered_is_there_after_its_end,
+    what_was_gathered_is_there_with_an_intent_after_a_kill,
     agreed_flags_go_to_links_by_destination_uid,
     digests_come_back_ascending_and_are_replaced,
     intents_are_there_after_a_kill,
@@ -282,6 +285,53 @@ fn folders_of_one_uid_validity_are_known_as_such<H: Home>() {
     assert!(home.open().shares_uid_validity(alone).unwrap());
     assert!(home.open().shares_uid_validity(other).unwrap());
     assert!(!home.open().shares_uid_validity(FolderId(77)).unwrap());
+}
+
+fn the_folder_that_came_last_to_a_name_is_found_by_it<H: Home>() {
+    let home = H::new();
+    let mut state = home.open();
+    let mut last = |name: &str| state.last_folder(Side::Source, &WireName::new(name.as_bytes()));
+    assert_eq!(last("A").unwrap(), None);
+    let mut state = home.open();
+    state.folder(&key("destination A 7")).unwrap();
+    state.folder(&key("source A 7")).unwrap();
+    let made_again = state.folder(&key("source A 8")).unwrap();
+    let inbox = state.folder(&key("source inbox 3")).unwrap();
+    let mut last = |name: &str| state.last_folder(Side::Source, &WireName::new(name.as_bytes()));
+    assert_eq!(last("A").unwrap(), Some(made_again));
+    assert_eq!(last("Inbox").unwrap(), Some(inbox));
+    assert_eq!(last("a").unwrap(), None);
+}
+
+fn what_was_gathered_is_there_after_its_end<H: Home>() {
+    let mut home = H::new();
+    let mut state = home.open();
+    state.gather(true).unwrap();
+    let (source, _) = pair(&mut *state);
+    state.put_digests(source, &[(uid(1), digest(1), Basis::Key)]).unwrap();
+    assert_eq!(digests(&mut *state, source), 1, "it is read at once");
+    state.gather(false).unwrap();
+    let mut state = home.killed(state);
+    assert_eq!(digests(&mut *state, source), 1);
+}
+
+fn what_was_gathered_is_there_with_an_intent_after_a_kill<H: Home>() {
+    let mut home = H::new();
+    let mut state = home.open();
+    state.gather(true).unwrap();
+    let both = pair(&mut *state);
+    state.put_digests(both.0, &[(uid(1), digest(1), Basis::Key)]).unwrap();
+    state.intend(&[intent(both, 3)]).unwrap();
+    state.put_digests(both.0, &[(uid(2), digest(2), Basis::Key)]).unwrap();
+    let mut state = home.killed(state);
+    assert_eq!(open(&mut *state).len(), 1);
+    assert!(digests(&mut *state, both.0) >= 1);
+}
+
+fn digests(state: &mut dyn State, folder: FolderId) -> usize {
+    let mut count = 0;
+    state.digests(folder, &mut |_, _, _| count += 1).unwrap();
+    count
 }
 
 fn a_forgotten_folder_keeps_its_open_intents_only<H: Home>() {

@@ -90,8 +90,7 @@ pub trait Look: Send {
     ) -> Result<FetchOutcome, StoreError>;
 
     /// Opens folders one after the other and reads rows of each, without waiting for one before the
-    /// next is asked for, where the adapter can. Each part is told by itself: whether parts together
-    /// list a folder is for whoever asked for them.
+    /// next is asked for, where the adapter can. What the parts of a folder bring comes mixed.
     ///
     /// # Errors
     ///

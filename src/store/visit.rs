@@ -24,13 +24,13 @@ pub struct Part {
     pub items: Items,
 }
 
-/// One folder of a tour that looks, and what is asked of it, part by part, while it is open; nothing,
-/// if it is only to be opened.
+/// One folder of a tour that looks, and what is asked of it while it is open; nothing, if it is only to
+/// be opened. No message is in two parts.
 #[derive(Clone, Copy, Debug)]
 pub struct Survey<'a> {
     /// Its name in the server's octets.
     pub folder: &'a WireName,
-    /// What is asked for, in this order.
+    /// What is asked for.
     pub parts: &'a [Part],
 }
 
@@ -45,8 +45,7 @@ pub trait VisitSink: FetchSink {
     /// could not be opened nothing more comes.
     fn opened(&mut self, visit: usize, state: Result<FolderState, StoreError>) -> bool;
 
-    /// The visit is over, or one part of a [`Survey`] is: then the next one begins, in the order in
-    /// which they were asked for. Not called after a folder that could not be opened, or is not wanted.
+    /// The visit is over. Not called after a folder that could not be opened, or is not wanted.
     fn left(&mut self, visit: usize, outcome: FetchOutcome);
 }
 
@@ -95,10 +94,19 @@ pub fn survey_alone(
     if !enter(look, number, survey.folder, sink)? {
         return Ok(());
     }
+    let mut all = FetchOutcome { complete: true, ..FetchOutcome::default() };
     for part in survey.parts {
-        let scanned = look.scan(survey.folder, &part.uids, part.items, sink);
-        leave(number, scanned, sink)?;
+        let outcome = match look.scan(survey.folder, &part.uids, part.items, sink) {
+            Err(fault) if !fault.connection_is_good() => return Err(fault),
+            // What was refused did not come: that is told by what came.
+            scanned => scanned.unwrap_or_default(),
+        };
+        all.complete &= outcome.complete;
+        all.missing.extend(outcome.missing);
+        all.came.extend(outcome.came.iter());
     }
+    all.missing.sort_unstable_by_key(|missing| missing.uid);
+    sink.left(number, all);
     Ok(())
 }
 

@@ -78,19 +78,19 @@ impl Opened {
         }
     }
 
-    /// Tells whether there can be a message for each of these UIDs, so that one without a row is
+    /// Tells whether there can be a message for each of so many UIDs, so that one without a row is
     /// missing. Of a wider range nobody said that each exists.
-    fn may_hold_each(&self, uids: &UidSet) -> bool {
-        uids.len() <= self.messages.saturating_add(self.arrived)
+    fn may_hold_each(&self, uids: u64) -> bool {
+        uids <= self.messages.saturating_add(self.arrived)
     }
 
     /// Tells whether nothing speaks against what came as a listing of these UIDs.
-    fn is_listed_by(&self, uids: &UidSet, came: &UidSet) -> bool {
+    fn is_listed_by<'a>(&self, uids: impl IntoIterator<Item = &'a UidSet>, came: &UidSet) -> bool {
         !self.is_covered_by(uids) || self.has_as_many_as(came)
     }
 
     /// Tells whether these UIDs cover all messages that were there when the folder was opened.
-    fn is_covered_by(&self, uids: &UidSet) -> bool {
+    fn is_covered_by<'a>(&self, uids: impl IntoIterator<Item = &'a UidSet>) -> bool {
         let highest = match self.uid_next {
             None => Uid::MAX,
             Some(next) => match Uid::new(next.get() - 1) {
@@ -98,7 +98,8 @@ impl Opened {
                 Some(highest) => highest,
             },
         };
-        UidSet::range(Uid::MIN, highest).difference(uids).is_empty()
+        let all = UidSet::range(Uid::MIN, highest);
+        uids.into_iter().fold(all, |left, uids| left.difference(uids)).is_empty()
     }
 
     /// Tells whether the UIDs that came are as many as the folder holds. Arrivals since it was opened
@@ -145,7 +146,7 @@ pub(super) fn scan(
     items: Items,
     sink: &mut dyn FetchSink,
 ) -> Result<FetchOutcome, StoreError> {
-    let known_each = opened.may_hold_each(uids);
+    let known_each = opened.may_hold_each(uids.len());
     let mut pass = Pass::new(wire, opened, sink, Wanted::Scan(items));
     pass.ask(set_lines(uids))?;
     let mut outcome = if known_each {
@@ -154,7 +155,7 @@ pub(super) fn scan(
         let (came, complete) = pass.into_listing();
         FetchOutcome { missing: Vec::new(), came, complete }
     };
-    outcome.complete &= opened.is_listed_by(uids, &outcome.came);
+    outcome.complete &= opened.is_listed_by([uids], &outcome.came);
     Ok(outcome)
 }
 

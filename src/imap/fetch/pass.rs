@@ -1,5 +1,9 @@
 //! Commands in flight, and the rows that answer them.
 
+mod ahead;
+
+pub(super) use crate::imap::fetch::pass::ahead::SentPart;
+
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
@@ -78,6 +82,8 @@ pub(super) struct Pass<'a> {
     opened: &'a mut Opened,
     sink: &'a mut dyn FetchSink,
     wanted: Wanted,
+    /// What is wanted of some messages instead, where commands in flight ask for several things.
+    parts: Vec<(UidSet, Wanted)>,
     waiting: VecDeque<UidSet>,
     in_flight: VecDeque<(String, UidSet)>,
     manner: Manner,
@@ -115,6 +121,7 @@ impl<'a> Pass<'a> {
             opened,
             sink,
             wanted,
+            parts: Vec::new(),
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             manner: Manner::Many,
@@ -133,27 +140,6 @@ impl<'a> Pass<'a> {
             fault: None,
             line: Vec::new(),
         }
-    }
-
-    /// Reads what answers commands that were sent already, with other folders asked for behind them.
-    /// What is refused is not asked for again.
-    pub(super) fn read(&mut self, sent: Vec<(String, UidSet)>) -> Result<(), StoreError> {
-        self.manner = Manner::Ahead;
-        self.in_flight = sent.into();
-        self.ask(Vec::new())
-    }
-
-    /// Likewise, and nothing of it reaches the sink. So many octets were discarded before; returns
-    /// how many it are now.
-    pub(super) fn discard_all(
-        &mut self,
-        sent: Vec<(String, UidSet)>,
-        before: u64,
-    ) -> Result<u64, StoreError> {
-        self.stopped = true;
-        self.discarded = before;
-        self.read(sent)?;
-        Ok(self.discarded)
     }
 
     fn is_alone(&self) -> bool {
@@ -459,7 +445,8 @@ impl<'a> Pass<'a> {
     /// A row is read to its end.
     fn finish(&mut self, mut row: FetchRow, body: Body) {
         let body = held_content(body, &mut row);
-        let says_something = self.wanted.is_answered_by(&row) && self.wanted != Wanted::Presence;
+        let wanted = row.uid.map_or(self.wanted, |uid| self.wanted_of(uid));
+        let says_something = wanted.is_answered_by(&row) && wanted != Wanted::Presence;
         let Some(uid) = row.uid else {
             // Without a UID it may be news of flags (RFC 9051 §7.5.2), or an answer that is lost.
             self.complete &= !says_something || is_news(&row);
@@ -515,7 +502,7 @@ impl<'a> Pass<'a> {
     }
 
     fn finish_scanned(&mut self, uid: Uid, row: FetchRow) {
-        if self.wanted.is_all_in(&row) {
+        if self.wanted_of(uid).is_all_in(&row) {
             self.hand_on(uid, row);
         } else {
             self.keep(uid, row);
@@ -554,7 +541,7 @@ impl<'a> Pass<'a> {
     }
 
     fn hand_on_if_answered(&mut self, uid: Uid, row: FetchRow) {
-        if self.wanted != Wanted::Body && self.wanted.is_answered_by(&row) {
+        if self.wanted != Wanted::Body && self.wanted_of(uid).is_answered_by(&row) {
             self.hand_on(uid, row);
         }
     }

@@ -18,6 +18,7 @@ use crate::imap::fetch::Line;
 use crate::imap::fetch::Nobody;
 use crate::imap::fetch::Opened;
 use crate::imap::fetch::pass::Pass;
+use crate::imap::fetch::pass::SentPart;
 use crate::imap::fetch::row::Wanted;
 use crate::imap::open;
 use crate::imap::open::Access;
@@ -37,7 +38,7 @@ use crate::store::Survey;
 use crate::store::Visit;
 use crate::store::VisitSink;
 
-/// Most octets of the commands of one stop: twice a name, sets of UIDs, and our own words.
+/// Most octets of the commands of one stop: a name, sets of UIDs, and our own words.
 const STOP_OCTETS_MAX: usize = 4 * 1024;
 
 /// Longest command that names a folder and nothing else, in octets.
@@ -49,7 +50,8 @@ const SETS_OCTETS_MAX: usize = 2 * 1024;
 /// Stops that are sent ahead: what comes of them after a wish to stop is read for nothing.
 const STOPS_AHEAD_MAX: usize = 40;
 
-/// One folder of a tour, and what is asked of it while it is open, part by part.
+/// One folder of a tour, and what is asked of it while it is open: either bodies, or several things of
+/// different messages.
 pub(in crate::imap) struct Stop<'a> {
     folder: &'a WireName,
     parts: Vec<(&'a UidSet, Wanted)>,
@@ -75,7 +77,7 @@ pub(in crate::imap) fn to_read<'a>(visit: &Visit<'a>) -> Stop<'a> {
 /// needs a literal waits for its `+`, and long sets fill the buffers.
 pub(in crate::imap) fn count_ahead<'a>(stops: impl Iterator<Item = Stop<'a>>) -> usize {
     let is_short = |stop: &Stop<'_>| {
-        let name = open::to_identify(stop.folder);
+        let name = Command::new("EXAMINE").folder(stop.folder);
         let sets = stop.parts.iter().map(|(uids, _)| set_octets(uids));
         name.line().is_some_and(|line| line.len() <= NAME_OCTETS_MAX)
             && sets.sum::<usize>() <= SETS_OCTETS_MAX
@@ -87,6 +89,13 @@ pub(in crate::imap) fn count_ahead<'a>(stops: impl Iterator<Item = Stop<'a>>) ->
 fn set_octets(uids: &UidSet) -> usize {
     let room = SETS_OCTETS_MAX;
     if uids.ranges().nth(room).is_some() { room + 1 } else { uids.to_string().len() }
+}
+
+/// What is wanted of all messages together: each row may hold what any part asks for.
+fn together(parts: &[(&UidSet, Wanted)]) -> Wanted {
+    let wanted = parts.iter().map(|(_, wanted)| *wanted);
+    let with_content = wanted.clone().find(|wanted| wanted.content().is_some());
+    with_content.or_else(|| wanted.into_iter().next()).unwrap_or(Wanted::Presence)
 }
 
 impl Session {
@@ -130,7 +139,6 @@ impl Session {
 struct Sent {
     place: usize,
     examine: String,
-    identify: Option<String>,
     /// The tag of each part; nothing for one that asks for nothing.
     parts: Vec<Option<String>>,
     octets: usize,
@@ -194,18 +202,13 @@ impl Tour<'_> {
         let mut octets = 0;
         let examine = self.session.to_open(stop.folder, Access::Read);
         let examine = self.put(&examine, &mut octets)?;
-        let identify = if self.session.status_tells_id() {
-            Some(self.put(&open::to_identify(stop.folder), &mut octets)?)
-        } else {
-            None
-        };
         let mut parts = Vec::new();
         for (uids, wanted) in &stop.parts {
             let line = Command::new(&format!("UID FETCH {uids} {}", wanted.items()));
             let is_wanted = !uids.is_empty();
             parts.push(if is_wanted { Some(self.put(&line, &mut octets)?) } else { None });
         }
-        Ok(Sent { place, examine, identify, parts, octets })
+        Ok(Sent { place, examine, parts, octets })
     }
 
     /// Queues one line; returns its tag.
@@ -222,42 +225,36 @@ impl Tour<'_> {
         let opened = self.opened(stop.folder, sent)?.map_err(|fault| self.session.clean(fault));
         let is_open = opened.is_ok();
         let is_wanted = !self.stopped && sink.opened(number, opened) && is_open;
-        for ((uids, wanted), tag) in stop.parts.iter().zip(&sent.parts) {
-            let on_the_way = tag.iter().map(|tag| (tag.clone(), (*uids).clone())).collect();
-            let line = if is_wanted && !self.stopped {
-                self.part((uids, *wanted), on_the_way, number, sink)?
-            } else {
-                self.discard(*wanted, on_the_way)?
-            };
-            if line == Line::Inside {
-                return Ok(line);
-            }
+        let parts = stop.parts.iter().zip(&sent.parts);
+        let on_the_way = parts
+            .filter_map(|((uids, wanted), tag)| Some((tag.clone()?, (*uids).clone(), *wanted)));
+        let on_the_way: Vec<_> = on_the_way.collect();
+        let wanted = together(&stop.parts);
+        if !is_wanted {
+            return self.discard(wanted, on_the_way);
         }
-        Ok(Line::Idle)
-    }
-
-    fn part(
-        &mut self,
-        (uids, wanted): (&UidSet, Wanted),
-        on_the_way: Vec<(String, UidSet)>,
-        number: usize,
-        sink: &mut dyn VisitSink,
-    ) -> Result<Line, StoreError> {
         let Some(opened) = self.session.opened_mut() else {
             return self.discard(wanted, on_the_way);
         };
-        let known_each = opened.may_hold_each(uids);
+        let sets = || stop.parts.iter().map(|(uids, _)| *uids);
+        let known_each = opened.may_hold_each(sets().map(UidSet::len).sum());
         let mut pass = Pass::new(self.exchange.wire_mut(), opened, sink, wanted);
         pass.read(on_the_way)?;
         self.stopped = pass.is_stopped();
         let line = pass.left();
         let (came, mut complete) = pass.into_listing();
         if wanted != Wanted::Body {
-            complete &= opened.is_listed_by(uids, &came);
+            complete &= opened.is_listed_by(sets(), &came);
         }
-        let absent = if known_each { uids.difference(&came) } else { UidSet::new() };
-        let missing = absent.iter().map(|uid| Missing { uid, why: MissingWhy::NotAsked });
-        sink.left(number, FetchOutcome { missing: missing.collect(), came, complete });
+        let mut missing = Vec::new();
+        if known_each {
+            for absent in sets().map(|uids| uids.difference(&came)) {
+                let why = MissingWhy::NotAsked;
+                missing.extend(absent.iter().map(|uid| Missing { uid, why }));
+            }
+            missing.sort_unstable_by_key(|missing| missing.uid);
+        }
+        sink.left(number, FetchOutcome { missing, came, complete });
         Ok(line)
     }
 
@@ -270,11 +267,6 @@ impl Tour<'_> {
         self.session.set_open(None);
         self.exchange.begin();
         let examined = session::answer_to(self.exchange, &sent.examine)?;
-        self.exchange.begin();
-        let identified = match &sent.identify {
-            Some(tag) => session::answer_to(self.exchange, tag)?.ok(),
-            None => None,
-        };
         let read = match examined {
             Ok(reply) => {
                 self.session.accepted(folder);
@@ -282,29 +274,22 @@ impl Tour<'_> {
             }
             Err(refusal) => Err(StoreError::Refused(refusal)),
         };
-        let mut state = match read {
+        // A MAILBOXID comes with it where there are any (RFC 8474 §4.1). It is not asked for besides, as
+        // when one folder is opened: servers answer STATUS and what follows side by side.
+        let state = match read {
             Ok(state) => state,
             Err(fault) => return Ok(Err(fault)),
         };
-        state.mailbox_id =
-            state.mailbox_id.or_else(|| identified.as_ref().and_then(open::mailbox_id));
         // It is opened anew, and taken for what it is now.
         self.session.identities().remove(folder);
         if let Err(fault) = self.session.enter(folder, Access::Read, state.clone()) {
             return Ok(Err(fault));
         }
-        if let (Some(opened), Some(reply)) = (self.session.opened_mut(), &identified) {
-            reply.data().for_each(|data| opened.note(&data));
-        }
         Ok(Ok(state))
     }
 
-    /// Reads the answers to a part whose rows nobody wants, or that has none.
-    fn discard(
-        &mut self,
-        wanted: Wanted,
-        on_the_way: Vec<(String, UidSet)>,
-    ) -> Result<Line, StoreError> {
+    /// Reads the answers of a stop whose rows nobody wants, or that has none.
+    fn discard(&mut self, wanted: Wanted, on_the_way: Vec<SentPart>) -> Result<Line, StoreError> {
         let (mut nobody, mut nothing) =
             (Nobody, Opened { uid_next: None, messages: 0, arrived: 0 });
         let opened = self.session.opened_mut().unwrap_or(&mut nothing);

@@ -7,4 +7,5 @@ mod lies;
 mod limits;
 mod nights;
 mod stop;
+mod tour;
 mod world;

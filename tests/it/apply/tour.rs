@@ -1,0 +1,231 @@
+//! Plans made in passing: the same as those made with care, and with one look at each folder.
+
+use mailferry::mail::{Flag, Uid};
+use mailferry::rule::policy::Deleted;
+use mailferry::store::memory::{Account, Gives, MemoryServer, Operation, Options, Then, wire};
+use proptest::prelude::*;
+
+use crate::apply::world::{Plan, World, fill};
+
+const FOLDERS: [&str; 4] = ["INBOX", "Work", "Work/Old", "Lists"];
+
+const SOURCE: &str =
+    "INBOX: a b/S c d*3 -e ~f g/D h | Work: q r s/F t*2 | Work/Old: u v | Lists: w";
+
+/// The plan of now, made in passing where that suffices, and made with care.
+fn both_plans(world: &mut World) -> (Plan, Plan) {
+    let (in_passing, with_care) = both_tries(world);
+    (in_passing.unwrap(), with_care.unwrap())
+}
+
+/// Likewise, where there may be none.
+fn both_tries(world: &mut World) -> (Result<Plan, String>, Result<Plan, String>) {
+    let before = world.state.checkpoint();
+    let in_passing = world.try_plan().map_err(|fault| fault.to_string());
+    let after = world.state.checkpoint();
+    world.state.restore(&before);
+    // A search of the author's own is never done in passing; this one finds everything.
+    world.rules.messages.search = Some("ALL".to_owned());
+    let with_care = world.try_plan().map_err(|fault| fault.to_string());
+    world.rules.messages.search = None;
+    world.state.restore(&after);
+    (in_passing, with_care)
+}
+
+/// How often each folder was opened since the log began.
+fn openings(server: &MemoryServer, folder: &str) -> usize {
+    let opens = |operation: &&Operation| matches!(operation, Operation::Open(name) if *name == wire(folder));
+    server.log().iter().filter(opens).count()
+}
+
+/// What somebody else does to a mailbox meanwhile.
+fn change(account: &mut Account, (what, folder, other, uid): (u8, usize, usize, u32)) {
+    let (folder, other) = (FOLDERS[folder], FOLDERS[other]);
+    if account.find(&wire(folder)).is_none() {
+        return;
+    }
+    match what {
+        0 => fill(account, &format!("{folder}: new{uid}")),
+        1 => account.expunge(folder, [uid]),
+        2 => account.mark(folder, uid, Flag::Seen),
+        3 => account.mark(folder, uid, Flag::Deleted),
+        4 if folder != "INBOX" && other != "INBOX" && account.find(&wire(other)).is_some() => {
+            account.swap(folder, other);
+        }
+        5 if folder != "INBOX" => account.replace(folder),
+        6 => fill(account, &format!("{folder}: a -e")),
+        7 => {
+            let mails = &mut account.folder(folder).mails;
+            if let Some(mail) = mails.iter_mut().find(|mail| mail.uid.get() == uid) {
+                mail.gives = Gives::NoRow;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn changes() -> impl Strategy<Value = Vec<(bool, (u8, usize, usize, u32))>> {
+    let change = (0..8_u8, 0..FOLDERS.len(), 0..FOLDERS.len(), 1..9_u32);
+    proptest::collection::vec((any::<bool>(), change), 0..6)
+}
+
+fn options(number: u32, kind: u8) -> Options {
+    let mut options = Options::numbered(number);
+    options.abilities.object_id = kind & 1 != 0;
+    options.abilities.list_status = kind & 2 != 0;
+    options.abilities.condstore = kind & 4 != 0;
+    options.same_uid_validity = kind & 8 != 0;
+    options
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_plan_made_in_passing_is_the_one_made_with_care(
+        kinds in (0..16_u8, 0..16_u8),
+        there in prop_oneof![Just(""), Just("INBOX: a z"), Just("Work: r y | Lists: w w")],
+        nights in proptest::collection::vec(changes(), 1..3),
+    ) {
+        let (here, to) = (options(1, kinds.0), options(2, kinds.1));
+        let mut world = World::of(here, SOURCE, to, there);
+        for night in nights {
+            let (in_passing, with_care) = both_tries(&mut world);
+            prop_assert_eq!(lines(&in_passing), lines(&with_care));
+            let Ok(plan) = in_passing else { break };
+            world.apply(&plan);
+            for (at_source, one) in night {
+                let server = if at_source { &world.source } else { &world.destination };
+                server.with(|account| change(account, one));
+            }
+        }
+        let (in_passing, with_care) = both_tries(&mut world);
+        prop_assert_eq!(lines(&in_passing), lines(&with_care));
+    }
+}
+
+/// A plan as text, or why there is none.
+fn lines(plan: &Result<Plan, String>) -> Vec<String> {
+    match plan {
+        Ok(plan) => plan.lines().iter().map(|line| format!("{line:?}")).collect(),
+        Err(fault) => vec![fault.clone()],
+    }
+}
+
+#[test]
+fn where_all_is_copied_each_folder_is_looked_at_once() {
+    for kind in 0..16 {
+        let mut world = World::of(options(1, kind), SOURCE, options(2, kind), "");
+        world.migrate();
+        world.source.forget_log();
+        world.destination.forget_log();
+        let plan = world.plan();
+        assert!(plan.changes_nothing());
+        for folder in FOLDERS {
+            assert_eq!(openings(&world.source, folder), 1, "{folder} {kind}");
+            assert_eq!(openings(&world.destination, folder), 1, "{folder} {kind}");
+        }
+    }
+}
+
+#[test]
+fn new_mail_and_new_flags_at_the_source_take_no_second_look() {
+    let mut world = World::new(SOURCE, "");
+    world.migrate();
+    world.source.with(|account| {
+        fill(account, "INBOX: x y | Work: z");
+        account.mark("Work/Old", 1, Flag::Flagged);
+    });
+    world.source.forget_log();
+    let plan = world.plan();
+    assert_eq!((plan.totals().copies, plan.totals().flags), (3, 1));
+    for folder in FOLDERS {
+        assert_eq!(openings(&world.source, folder), 1, "{folder}");
+    }
+}
+
+#[test]
+fn of_what_is_copied_only_flags_are_read_but_where_rules_ask_for_more() {
+    for (larger_than, expected) in [(None, 0), (Some(1), 8)] {
+        let mut world = World::new("INBOX: a b c d e f g h", "");
+        world.migrate();
+        world.rules.messages.larger_than = larger_than;
+        world.source.forget_log();
+        assert!(world.plan().changes_nothing());
+        let facts = world.source.log().into_iter().filter_map(|operation| match operation {
+            Operation::Scan { uids, items, .. } if items.facts => Some(uids),
+            _ => None,
+        });
+        let all: u64 = facts
+            .map(|uids| (1..9).filter(|uid| uids.contains(Uid::new(*uid).unwrap())).count() as u64)
+            .sum();
+        assert_eq!(all, expected, "{larger_than:?}");
+    }
+}
+
+#[test]
+fn a_copy_that_people_removed_is_found_out_with_care() {
+    let mut world = World::new(SOURCE, "");
+    world.rules.messages.deleted = Deleted::Skip;
+    world.migrate();
+    world.destination.with(|account| account.expunge("Work", [2]));
+    let (in_passing, with_care) = both_plans(&mut world);
+    assert_eq!(in_passing, with_care);
+    assert_eq!(in_passing.totals().copies, 1);
+    assert!(in_passing.totals().octets > 0, "what is planned has its size");
+}
+
+#[test]
+fn folders_that_changed_places_are_not_taken_for_each_other() {
+    for kind in 0..16 {
+        let mut world =
+            World::of(options(1, kind), "A: a b | B: c d | INBOX: e", options(2, kind), "");
+        world.migrate();
+        world.source.with(|account| account.swap("A", "B"));
+        let (in_passing, with_care) = both_plans(&mut world);
+        assert_eq!(in_passing.lines(), with_care.lines(), "{kind}");
+        assert_eq!(in_passing.totals().copies, 4, "{kind}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_lost_in_passing_costs_one_more_look() {
+    for nth in 1..8 {
+        for of_source in [true, false] {
+            let mut world = World::new(SOURCE, "");
+            world.migrate();
+            let server = if of_source { &world.source } else { &world.destination };
+            let mut seen = 0;
+            let awaited = move |operation: &Operation| {
+                seen += i32::from(matches!(operation, Operation::Scan { .. } | Operation::Open(_)));
+                seen == nth
+            };
+            server.when(awaited, |_| Then::Lose);
+            assert!(world.plan().changes_nothing(), "{nth}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_refused_in_passing_is_left_out_and_the_rest_is_planned() {
+    let mut world = World::new(SOURCE, "");
+    let refuse =
+        |operation: &Operation| matches!(operation, Operation::Open(name) if *name == wire("Work"));
+    let refusal = || {
+        Then::Refuse(mailferry::store::Refusal {
+            bad: false,
+            code: None,
+            text: "no".to_owned(),
+            known_words: false,
+        })
+    };
+    // In passing, and once more with care.
+    world.source.when(refuse, move |_| refusal());
+    world.source.when(refuse, move |_| refusal());
+    let plan = world.plan();
+    let folders = plan.lines().into_iter().filter_map(|line| match line {
+        mailferry::plan::Line::Folder(pair) => Some(pair.source.name.to_string()),
+        _ => None,
+    });
+    assert_eq!(folders.collect::<Vec<_>>(), ["INBOX", "Lists", "Work/Old"]);
+}
