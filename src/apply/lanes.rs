@@ -18,6 +18,7 @@ use crate::apply::settings::Settings;
 use crate::apply::spelling::Spellings;
 use crate::apply::tally::Applied;
 use crate::mail::Side;
+use crate::session::begin_both;
 
 /// How many folders a wave holds at most.
 const WAVE: usize = 64;
@@ -84,8 +85,8 @@ impl<'r> Run<'r> {
     /// Works beside the first lane, if it is let in.
     fn run_beside(mut self, shares: &Shares) -> (Applied, Vec<Group>) {
         let mut resent = Vec::new();
-        if let Err(fault) = self.both() {
-            tracing::debug!(%fault, "one lane less");
+        if let Err(none) = begin_both(&mut self.source, &mut self.destination, self.stop) {
+            tracing::debug!(?none, "one lane less");
             return (self.end(), resent);
         }
         if let Err(fatal) = self.copy_shares(shares, &mut resent) {
@@ -116,7 +117,9 @@ impl<'r> Run<'r> {
             let lost = match self.wave(&mut groups) {
                 Ok(()) => false,
                 Err(Trouble::Fatal(fatal)) => {
-                    groups.iter().for_each(|group| self.tell_done(group));
+                    for group in &groups {
+                        self.tell_done(group);
+                    }
                     return Err(fatal);
                 }
                 Err(Trouble::Store(Side::Source, error)) => self.source.note(&error),

@@ -8,9 +8,9 @@ use crate::apply::fatal::Fatal;
 use crate::apply::run::Run;
 use crate::apply::work::Work;
 use crate::inspect;
-use crate::inspect::SideSeen;
 use crate::mail::{FolderName, Side, WireName};
 use crate::plan::{Account, Reason, Witness};
+use crate::session;
 use crate::snapshot::FolderTree;
 use crate::state::{Verdict, same_account};
 use crate::store::{Listing, StoreError};
@@ -21,50 +21,30 @@ impl Run<'_> {
     pub(super) fn meet(&mut self) -> Result<Listing, Fatal> {
         let accounts = self.work.header.as_ref().and_then(|header| header.accounts.first());
         let accounts = accounts.cloned();
-        let root = |side: Side| {
-            let accounts = accounts.as_ref()?;
-            match side {
-                Side::Source => accounts.source.root.clone(),
-                Side::Destination => accounts.destination.root.clone(),
-            }
-        };
-        let source = self
+        let roots = accounts
+            .as_ref()
+            .map(|accounts| (accounts.source.root.clone(), accounts.destination.root.clone()));
+        let roots = roots.unwrap_or_default();
+        let (source, destination, ends) = self
             .persist(|run| {
-                let root = root(Side::Source);
-                inspect::meet(run.source()?, Side::Source, root).map_err(at(Side::Source))
-            })
-            .map_err(Trouble::into_fatal)?;
-        let destination = self
-            .persist(|run| {
-                let root = root(Side::Destination);
-                inspect::meet(run.destination()?, Side::Destination, root)
-                    .map_err(at(Side::Destination))
+                session::begin_both(&mut run.source, &mut run.destination, run.stop)
+                    .map_err(Fatal::from)?;
+                let (here, there) = run.both()?;
+                inspect::meet_both(here, there, roots.clone())
+                    .map_err(|(side, error)| Trouble::Store(side, error))
             })
             .map_err(Trouble::into_fatal)?;
         if let Some(accounts) = &accounts {
             is_the_plans(Side::Source, &accounts.source, &source.witness)?;
             is_the_plans(Side::Destination, &accounts.destination, &destination.witness)?;
         }
-        self.are_two(&source, &destination)?;
+        if let inspect::Ends::Same { folders, .. } = ends {
+            let names: Vec<_> = folders.iter().map(WireName::escaped).collect();
+            return Err(Fatal::OneMailbox(names.join(", ")));
+        }
         self.state.set_witness(Side::Source, &source.witness)?;
         self.state.set_witness(Side::Destination, &destination.witness)?;
         Ok(destination.listing)
-    }
-
-    fn are_two(&mut self, source: &SideSeen, destination: &SideSeen) -> Result<(), Fatal> {
-        let ends = self
-            .persist(|run| {
-                let (here, there) = run.both()?;
-                inspect::distinct(here, source, there, destination).map_err(at(Side::Destination))
-            })
-            .map_err(Trouble::into_fatal)?;
-        match ends {
-            inspect::Ends::Distinct | inspect::Ends::Apart => Ok(()),
-            inspect::Ends::Same { folders, .. } => {
-                let names: Vec<_> = folders.iter().map(WireName::escaped).collect();
-                Err(Fatal::OneMailbox(names.join(", ")))
-            }
-        }
     }
 
     /// Counts once more what the source holds: mail that came since the plan was made is left for the

@@ -151,6 +151,7 @@ impl<'r> Common<'r, '_> {
 /// Applies a plan: carries out what is in it, and nothing else. Whatever happens, what was done is in
 /// the result and in the journal; the same plan may be applied again until it is done.
 #[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "a plan is carried out once")]
 pub fn apply(work: Work, ends: Ends, surroundings: Surroundings<'_>) -> Applied {
     let Surroundings { state, settings, clock, stop, watch, only } = surroundings;
     let id = match state.begin_run("apply", clock.now()) {

@@ -79,7 +79,7 @@ impl<'r> Run<'r> {
         // A new folder has nothing of ours: its messages can be read before it is opened.
         let fresh = chosen(groups, |group| group.place.is_none() && group.listed_empty);
         let known = chosen(groups, |group| group.place.is_some() || !group.listed_empty);
-        let known = self.open_known(groups, known)?;
+        let known = self.open_known(groups, &known)?;
         let (proved, mut new): (Vec<usize>, Vec<usize>) =
             known.into_iter().partition(|&number| groups[number].proved);
         let opened = new.clone();
@@ -129,10 +129,10 @@ impl<'r> Run<'r> {
     fn open_known(
         &mut self,
         groups: &mut [Group],
-        numbers: Vec<usize>,
+        numbers: &[usize],
     ) -> Result<Vec<usize>, Trouble> {
         let (mut opened, mut empty) = (Vec::new(), Vec::new());
-        for (number, state) in self.look_at(groups, &numbers)? {
+        for (number, state) in self.look_at(groups, numbers)? {
             // One that is empty gets its identity when it is opened to be written to.
             match &state {
                 Ok(state) if state.messages == 0 && groups[number].place.is_none() => {

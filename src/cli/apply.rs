@@ -9,6 +9,7 @@ use crate::apply;
 use crate::apply::{Applied, Ends, Fatal, Only, Settings, Surroundings, Work};
 use crate::cli::args::{Apply, OnlyArg};
 use crate::cli::ends;
+use crate::cli::ends::Connectors;
 use crate::cli::exit::ExitStatus;
 use crate::cli::failed::{Failed, Kind};
 use crate::cli::limits;
@@ -102,7 +103,8 @@ fn apply_file(args: &Apply, interrupts: &Interrupts, output: &Output) -> Result<
     let file = show::open(&args.what).map_err(|fault| cannot_open(&args.what, &fault))?;
     let work = work_of(file).map_err(|fault| stale(&fault))?;
     let next = Next { manifest: &loaded.name, plan: Some(&path) };
-    carry_out(args, work, &checked, migration, &next, interrupts, output)
+    let connectors = ends::connectors(migration, interrupts, output)?;
+    carry_out(args, work, &checked, (migration, connectors), &next, interrupts, output)
 }
 
 /// Plans, shows, asks, and applies what was shown.
@@ -122,8 +124,10 @@ fn apply_manifest(
             .hint("add --yes, or plan with -o first and apply that file");
         return Err(Failed { problem, status: ExitStatus::Usage }.into());
     }
+    let file = plan::new_file(None)?;
+    let connectors = ends::connectors(migration, interrupts, output)?.handing_on();
     let Made { file, overview, notes } =
-        plan::make(&loaded, migration, plan::new_file(None)?, now, interrupts, output)?;
+        plan::make(&loaded, migration, connectors.clone(), file, now, interrupts, output)?;
     let view = PlanView { overview: &overview, saved: Saved::ToApply, notes: &notes };
     if !args.json {
         output.print(|out, screen| plan_screen(out, screen, &view)).map_err(|_| ENDED)?;
@@ -147,7 +151,7 @@ fn apply_manifest(
     let opened = show::open(file.path()).map_err(|_| ENDED)?;
     let work = work_of(opened).map_err(stale)?;
     let next = Next { manifest: &loaded.name, plan: None };
-    carry_out(args, work, &checked, migration, &next, interrupts, output)
+    carry_out(args, work, &checked, (migration, connectors), &next, interrupts, output)
 }
 
 const ENDED: Ended = Ended::Told(ExitStatus::Fault);
@@ -198,13 +202,12 @@ fn carry_out(
     args: &Apply,
     work: Work,
     checked: &Checked,
-    migration: &Migration,
+    (migration, connectors): (&Migration, Connectors),
     next: &Next<'_>,
     interrupts: &Interrupts,
     output: &Output,
 ) -> Result<ExitStatus, Ended> {
     let started = validate::now();
-    let connectors = ends::connectors(migration, interrupts, output)?;
     let waits = connectors.limits.clone();
     let mut opened = pair::open(migration, started)
         .map_err(|fault| Failed::from(pair::state_problem(&fault)))?;

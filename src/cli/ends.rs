@@ -21,10 +21,19 @@ use crate::resolve::{Endpoint, Migration};
 use crate::rule::policy::Quirk;
 
 /// The connectors of one migration, each of which opens one session at a time.
+#[derive(Clone)]
 pub(super) struct Connectors {
     pub source: Connector,
     pub destination: Connector,
     pub limits: Limits,
+}
+
+impl Connectors {
+    /// As these, and clones of them hand sessions on: what plans to what applies.
+    pub(super) fn handing_on(self) -> Self {
+        let Self { source, destination, limits } = self;
+        Self { source: source.handing_on(), destination: destination.handing_on(), limits }
+    }
 }
 
 /// Reads or asks for both passwords and makes both connectors, each behind its gate. Nothing is

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::cli::args::Plan;
 use crate::cli::ends;
+use crate::cli::ends::Connectors;
 use crate::cli::exit::ExitStatus;
 use crate::cli::failed::{Failed, Kind};
 use crate::cli::output::Output;
@@ -44,8 +45,10 @@ pub(super) fn run(args: &Plan, output: &mut Output) -> ExitStatus {
     let Some(migration) = loaded.migrations.first() else { return ExitStatus::Fault };
     let interrupts = Interrupts::listen();
     // First of all: hours of listing must not end at a folder that cannot be written.
-    let made = new_file(args.output.as_deref())
-        .and_then(|file| make(&loaded, migration, file, now, &interrupts, output));
+    let made = new_file(args.output.as_deref()).and_then(|file| {
+        let connectors = ends::connectors(migration, &interrupts, output)?;
+        make(&loaded, migration, connectors, file, now, &interrupts, output)
+    });
     let made = match made {
         Ok(made) => made,
         Err(failed) => return failed.tell(kind, output),
@@ -79,12 +82,12 @@ pub(super) fn run(args: &Plan, output: &mut Output) -> ExitStatus {
 pub(super) fn make(
     loaded: &Loaded,
     migration: &Migration,
+    connectors: Connectors,
     mut file: tempfile::NamedTempFile,
     now: Timestamp,
     interrupts: &Interrupts,
     output: &Output,
 ) -> Result<Made, Failed> {
-    let connectors = ends::connectors(migration, interrupts, output)?;
     let mut opened =
         pair::open(migration, now).map_err(|fault| Failed::from(pair::state_problem(&fault)))?;
     let clock = SystemClock::new();

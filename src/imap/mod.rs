@@ -26,6 +26,7 @@ mod gated;
 mod greet;
 mod login;
 mod look;
+mod lot;
 mod open;
 mod pace;
 mod paced;

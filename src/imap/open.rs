@@ -53,7 +53,7 @@ impl Session {
     /// the place of the one that this session opened under this name.
     pub(super) fn ensure_open(&mut self, folder: &WireName) -> Result<FolderState, StoreError> {
         match self.open_folder() {
-            Some(open) if open.name == *folder => Ok(open.state.clone()),
+            Some(open) if open.name == *folder && open.of_now => Ok(open.state.clone()),
             _ => self.open_as(folder, Access::Read),
         }
     }
@@ -65,7 +65,7 @@ impl Session {
     /// As [`ensure_open`](Self::ensure_open).
     pub(super) fn select(&mut self, folder: &WireName) -> Result<FolderState, StoreError> {
         match self.open_folder() {
-            Some(open) if open.name == *folder && open.access == Access::Write => {
+            Some(open) if open.name == *folder && open.of_now && open.access == Access::Write => {
                 Ok(open.state.clone())
             }
             _ => self.open_as(folder, Access::Write),
@@ -227,7 +227,8 @@ impl Session {
             }
         }
         let opened = Opened::new(&state);
-        self.set_open(Some(OpenFolder { name: folder.clone(), state, opened, access }));
+        let name = folder.clone();
+        self.set_open(Some(OpenFolder { name, state, opened, access, of_now: true }));
         Ok(())
     }
 }

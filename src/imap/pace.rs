@@ -149,6 +149,12 @@ impl Pace {
         self.round_trip.is_some_and(|quickest| quickest < NEAR)
     }
 
+    /// As if all answers had taken long.
+    #[cfg(test)]
+    pub(super) const fn is_far(&mut self) {
+        self.round_trip = Some(Duration::from_millis(40));
+    }
+
     /// Begins anew. What is measured from now on has to last longer before it counts.
     pub(super) fn begin_anew(&mut self) {
         self.later = true;

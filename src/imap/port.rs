@@ -23,6 +23,7 @@ use crate::imap::gated::GatedSink;
 use crate::imap::gated::GatedVisits;
 use crate::imap::greet;
 use crate::imap::login::Credentials;
+use crate::imap::lot::Lot;
 use crate::imap::server::EmptyAppend;
 use crate::imap::server::Server;
 use crate::imap::session::Known;
@@ -69,9 +70,9 @@ pub enum Adds {}
 /// One session as a port; `M` says what may be done with it.
 pub struct Port<M> {
     session: Session,
+    /// Where the session goes when it is done with.
+    lot: Option<Lot>,
     may: PhantomData<M>,
-    /// Counts the connection; nothing where nobody counts.
-    _slot: Option<Slot>,
 }
 
 /// A session that only reads.
@@ -147,8 +148,12 @@ impl<M: Send> Look for Port<M> {
         self.session.search(folder, keys)
     }
 
-    fn close(&mut self) {
-        self.session.close();
+    fn close(self: Box<Self>) {
+        let Self { mut session, lot, .. } = *self;
+        match lot {
+            Some(lot) if session.is_alive() => lot.park(session),
+            _ => session.close(),
+        }
     }
 }
 
@@ -260,6 +265,7 @@ pub struct Connector {
     refused: Arc<Mutex<Option<Refusal>>>,
     /// It opens connections beside those of another connector.
     beside: bool,
+    lot: Option<Lot>,
 }
 
 impl Connector {
@@ -275,11 +281,8 @@ impl Connector {
             compression: Agreement::new(server.compress),
             gate: None,
         };
-        Self { server, side, credentials, known, refused: Arc::default(), beside: false }
-    }
-
-    fn refused(&self) -> MutexGuard<'_, Option<Refusal>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+        let refused = Arc::default();
+        Self { server, side, credentials, known, refused, beside: false, lot: None }
     }
 
     /// Lets all connections and messages pass a gate.
@@ -287,6 +290,18 @@ impl Connector {
     pub fn with_gate(mut self, gate: Gate) -> Self {
         self.known.gate = Some(gate);
         self
+    }
+
+    /// Keeps a session that is closed for whoever connects next by this connector or a clone of it:
+    /// one part of a run hands it on to the next. It is ended when the last of them goes.
+    #[must_use]
+    pub fn handing_on(mut self) -> Self {
+        self.lot = Some(Lot::default());
+        self
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Refusal>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until a connection may be made; one beside another one is made at once or not at all.
@@ -298,25 +313,37 @@ impl Connector {
         slot.ok_or_else(|| StoreError::Connection("no further connection is allowed".to_owned()))
     }
 
-    fn port<M>(&mut self) -> Result<Box<Port<M>>, StoreError> {
+    fn port<M>(&self) -> Result<Box<Port<M>>, StoreError> {
+        let session = match self.lot.as_ref().and_then(Lot::take) {
+            Some(mut session) => {
+                session.renew(self.known.clone());
+                session
+            }
+            None => self.log_in()?,
+        };
+        Ok(Box::new(Port { session, lot: self.lot.clone(), may: PhantomData }))
+    }
+
+    fn log_in(&self) -> Result<Session, StoreError> {
         if let Some(refusal) = &*self.refused() {
             return Err(StoreError::Login(refusal.clone()));
         }
         let gate = self.known.gate.as_ref();
         let slot = gate.map(|gate| self.admit(gate)).transpose()?;
         let (wire, secured) = connect::connect(&self.server, gate)?;
-        match greet::begin(wire, &secured, &self.credentials, self.known.clone()) {
-            Ok(session) => Ok(Box::new(Port { session, may: PhantomData, _slot: slot })),
+        let mut begun = greet::begin(wire, &secured, &self.credentials, self.known.clone());
+        match &mut begun {
+            Ok(session) => session.occupy(slot),
             Err(fault) => {
-                gated::heed(gate, &fault);
-                if let StoreError::Login(refusal) = &fault
+                gated::heed(gate, fault);
+                if let StoreError::Login(refusal) = &*fault
                     && fault.is_refused_login()
                 {
                     *self.refused() = Some(refusal.clone());
                 }
-                Err(fault)
             }
         }
+        begun
     }
 }
 
@@ -326,7 +353,7 @@ impl Connect<dyn Source> for Connector {
     }
 
     fn another(&self) -> Box<dyn Connect<dyn Source>> {
-        Box::new(Self { beside: true, ..self.clone() })
+        Box::new(Self { beside: true, lot: None, ..self.clone() })
     }
 
     fn side(&self) -> Side {
@@ -340,7 +367,7 @@ impl Connect<dyn Destination> for Connector {
     }
 
     fn another(&self) -> Box<dyn Connect<dyn Destination>> {
-        Box::new(Self { beside: true, ..self.clone() })
+        Box::new(Self { beside: true, lot: None, ..self.clone() })
     }
 
     fn side(&self) -> Side {
@@ -354,7 +381,6 @@ mod tests {
     use std::io::BufReader;
     use std::io::Write as _;
     use std::net::TcpListener;
-    use std::sync::Mutex;
     use std::thread;
     use std::time::Duration;
 
@@ -459,7 +485,7 @@ mod tests {
         let connector = connector(1);
         let session = greet::begin(wire, &secured, &connector.credentials, connector.known);
         let mut source: ImapSource =
-            Port { session: session.unwrap(), may: PhantomData, _slot: None };
+            Port { session: session.unwrap(), lot: None, may: PhantomData };
         let items = Items { mod_seq: true, ..Items::default() };
         for folder in [&b"plain"[..], b"keeping"] {
             let all = UidSet::range(Uid::MIN, Uid::MAX);
@@ -467,6 +493,116 @@ mod tests {
         }
         assert!(sent.lines()[2].ends_with("(UID)"), "{:?}", sent.lines());
         assert!(sent.lines()[4].ends_with("(UID MODSEQ)"), "{:?}", sent.lines());
+    }
+
+    /// A server on loopback that lets everybody in and answers all with OK; its port, and what it was
+    /// sent, line by line, a number of the connection in front.
+    fn friendly() -> (u16, Arc<Mutex<Vec<String>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&lines);
+        thread::spawn(move || {
+            for (number, socket) in listener.incoming().enumerate() {
+                let (mut socket, kept) = (socket.unwrap(), Arc::clone(&kept));
+                thread::spawn(move || {
+                    socket.write_all(b"* OK [CAPABILITY IMAP4rev1] ready\r\n").unwrap();
+                    for line in BufReader::new(socket.try_clone().unwrap()).lines() {
+                        let Ok(line) = line else { break };
+                        let (tag, command) = line.split_once(' ').unwrap();
+                        kept.lock().unwrap().push(format!("{number} {command}"));
+                        let opened = "* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n";
+                        let data = if command.starts_with("EXAMINE") { opened } else { "" };
+                        let answer = format!("{data}{tag} OK [CAPABILITY IMAP4rev1] yes\r\n");
+                        if socket.write_all(answer.as_bytes()).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        (port, lines)
+    }
+
+    fn source(connector: &mut Connector) -> Box<dyn Source> {
+        let connect: &mut dyn Connect<dyn Source> = connector;
+        connect.connect().unwrap()
+    }
+
+    /// What the server was sent, once so many connections were ended.
+    fn sent_until(lines: &Mutex<Vec<String>>, logouts: usize) -> Vec<String> {
+        for _ in 0..200 {
+            let lines = lines.lock().unwrap().clone();
+            if lines.iter().filter(|line| line.ends_with("LOGOUT")).count() == logouts {
+                return lines;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{:?}", lines.lock().unwrap());
+    }
+
+    #[test]
+    fn a_session_is_handed_on_and_ended_with_the_last_connector() {
+        let (port, lines) = friendly();
+        let mut planning = connector(port).handing_on();
+        let mut applying = planning.clone();
+        let inbox = WireName::new(*b"INBOX");
+        let mut first = source(&mut planning);
+        first.open(&inbox).unwrap();
+        first.close();
+        drop(planning);
+        let connect: &mut dyn Connect<dyn Destination> = &mut applying;
+        let mut second = connect.connect().unwrap();
+        // What another one saw of a folder is no longer gone by.
+        let all = UidSet::range(Uid::MIN, Uid::MAX);
+        second.scan(&inbox, &all, Items::default(), &mut Drain).unwrap();
+        let mut other = source(&mut applying);
+        other.open(&inbox).unwrap();
+        second.close();
+        other.close();
+        drop(applying);
+        let lines = sent_until(&lines, 2);
+        assert_eq!(
+            lines[..6],
+            [
+                "0 LOGIN \"joe\" \"hunter2\"",
+                "0 EXAMINE \"INBOX\"",
+                "0 EXAMINE \"INBOX\"",
+                "0 UID FETCH 1:4294967295 (UID)",
+                "1 LOGIN \"joe\" \"hunter2\"",
+                "1 EXAMINE \"INBOX\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_session_that_is_not_handed_on_is_ended() {
+        let (port, lines) = friendly();
+        let mut connector = connector(port);
+        source(&mut connector).close();
+        source(&mut connector).close();
+        let lines = sent_until(&lines, 2);
+        assert!(lines.contains(&"0 LOGOUT".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn a_dead_session_is_not_handed_on() {
+        let (port, lines) = friendly();
+        let mut connector = connector(port).handing_on();
+        let (wire, _) = scripted::wire(
+            &[b"* OK [CAPABILITY IMAP4rev1] ready\r\n", b"$T OK [CAPABILITY IMAP4rev1] in\r\n"],
+            scripted::Then::Close,
+        );
+        let secured = connect::Secured { version: "none", key: None };
+        let known = connector.known.clone();
+        let session = greet::begin(wire, &secured, &connector.credentials, known).unwrap();
+        let mut dead: Box<ImapSource> =
+            Box::new(Port { session, lot: connector.lot.clone(), may: PhantomData });
+        assert!(dead.open(&WireName::new(*b"INBOX")).is_err());
+        dead.close();
+        source(&mut connector).close();
+        drop(connector);
+        assert_eq!(sent_until(&lines, 1).len(), 2);
     }
 
     #[test]

@@ -41,6 +41,7 @@ use crate::imap::tap::Exchange;
 use crate::imap::tap::Tap;
 use crate::imap::wire::Wire;
 use crate::limit::Gate;
+use crate::limit::Slot;
 use crate::mail::FlagSet;
 use crate::mail::MailboxId;
 use crate::mail::UidValidity;
@@ -89,6 +90,8 @@ pub(super) struct OpenFolder {
     pub(super) opened: Opened,
     /// How it was opened.
     pub(super) access: Access,
+    /// It was opened by whoever uses the session now: nobody goes by what another one saw.
+    pub(super) of_now: bool,
 }
 
 /// What a command brought that ended OK.
@@ -120,6 +123,8 @@ pub(super) struct Session {
     redactor: Redactor,
     open: Option<OpenFolder>,
     can_unselect: bool,
+    /// Counts the connection; nothing where nobody counts.
+    slot: Option<Slot>,
     /// What this server has accepted in an APPEND on this connection.
     proof: Proof,
     /// Folders that were opened in this session: a later opening must find the same ones.
@@ -145,6 +150,7 @@ impl Session {
             redactor,
             open: None,
             can_unselect: false,
+            slot: None,
             proof: Proof::default(),
             identities: BTreeMap::new(),
             compressor: Compressor::default(),
@@ -196,6 +202,11 @@ impl Session {
     /// The folder that is open, as it was when it was opened.
     pub(super) const fn open_folder(&self) -> Option<&OpenFolder> {
         self.open.as_ref()
+    }
+
+    /// Takes over what counts its connection.
+    pub(super) fn occupy(&mut self, slot: Option<Slot>) {
+        self.slot = slot;
     }
 
     /// Lends the wire and the open folder's count to the transfer path, if the connection stands.
@@ -281,6 +292,7 @@ impl Session {
         let mut exchange = self.tap.exchange();
         let pace = exchange.wire_mut().pace_mut();
         pace.moves(Some(Way::Up));
+        pace.is_far();
         (0..2).for_each(|_| pace.sent(1 << 20, std::time::Duration::from_secs(1)));
     }
 
@@ -429,15 +441,32 @@ impl Session {
         &mut self.identities
     }
 
-    /// Says LOGOUT, if the connection still stands; its answer is of no interest.
+    /// Tells whether the connection can be used, as far as is known.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.tap.exchange().is_dead()
+    }
+
+    /// Begins anew for another user of it: what was seen of folders is forgotten.
+    pub(super) fn renew(&mut self, known: Known) {
+        self.known = known;
+        self.identities.clear();
+        if let Some(open) = &mut self.open {
+            open.of_now = false;
+        }
+    }
+
+    /// Says LOGOUT, if the connection still stands; its answer is of no interest, and not waited for.
     pub(super) fn close(&mut self) {
-        if self.tap.exchange().is_dead() {
+        let mut exchange = self.tap.exchange();
+        if exchange.is_dead() {
             return;
         }
-        self.tap.exchange().begin();
-        if self.imap.logout().is_err() {
-            tracing::debug!("the server did not answer LOGOUT");
+        let wire = exchange.wire_mut();
+        let line = format!("{} LOGOUT\r\n", wire.tag());
+        if wire.put(line.as_bytes()).and_then(|()| wire.flush()).is_err() {
+            tracing::debug!("the server did not take LOGOUT");
         }
+        drop(exchange);
         self.give_up();
     }
 }

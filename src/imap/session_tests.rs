@@ -331,7 +331,7 @@ fn logout_is_said_once() {
     let (mut session, sent) = session(&[b"* BYE so long\r\n$T OK\r\n"], Then::Close);
     session.close();
     session.close();
-    assert_eq!(sent.lines()[2..], ["a2 LOGOUT"]);
+    assert_eq!(sent.lines()[2..], ["X1 LOGOUT"]);
 }
 
 #[test]

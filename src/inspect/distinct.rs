@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use crate::inspect::account::{SideSeen, WITNESS_FOLDERS, counts, tree};
-use crate::mail::{Side, WireName};
+use crate::mail::{FolderName, Side, WireName};
 use crate::rule::NameRules;
 use crate::snapshot::folded;
 use crate::store::{FolderStatus, Look, Source, StoreError};
@@ -59,6 +59,20 @@ pub fn two(
     let there = there.map_err(at_destination)?;
     let ends = distinct(source, &here, destination, &there).map_err(at_destination)?;
     Ok((here, there, ends))
+}
+
+/// As [`two`], for those who know no rules: names are read as the servers tell.
+///
+/// # Errors
+///
+/// As [`two`].
+pub fn meet_both(
+    source: &mut dyn Source,
+    destination: &mut dyn Source,
+    (source_root, destination_root): (Option<FolderName>, Option<FolderName>),
+) -> Result<(SideSeen, SideSeen, Ends), (Side, StoreError)> {
+    let rules = |root| NameRules { root, ..NameRules::default() };
+    two(source, destination, (&rules(source_root), &rules(destination_root)))
 }
 
 /// Tells whether source and destination are two accounts. Host names and ports are not looked at: a

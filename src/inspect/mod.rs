@@ -29,7 +29,7 @@ mod tests;
 
 pub use account::{SideSeen, meet, tree};
 pub use decide::{Wires, decide};
-pub use distinct::{Ends, SameBy, distinct, two};
+pub use distinct::{Ends, SameBy, distinct, meet_both, two};
 pub use evidence::{FallbackDates, content, dates, headers, received};
 pub use folder::{Opened, Relinked, RelinkedWhy, open};
 pub use link::links;

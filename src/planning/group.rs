@@ -1,7 +1,9 @@
 //! One folder group: read, matched, planned, written, forgotten.
 
+use std::ops::Range;
+
 use crate::inspect;
-use crate::inspect::{HeaderUse, SideSeen, Wires};
+use crate::inspect::{FolderRows, HeaderUse, Opened, SideSeen, Wires};
 use crate::mail::{Side, UidSet, WireName};
 use crate::matching::{KnownLink, Matched, Matcher};
 use crate::plan::{PlanWriter, Reason};
@@ -13,8 +15,43 @@ use crate::planning::make::{Making, PlanningFault, inspected, unreadable};
 use crate::rule::policy::Duplicates;
 use crate::session::{Trouble, at, persist};
 use crate::snapshot::{Entry, Rows};
-use crate::state::Link;
-use crate::store::StoreError;
+use crate::state::{Link, State};
+use crate::store::{Source, StoreError};
+
+/// Both sides of a group while they are read.
+struct Sides {
+    /// Where the messages of each source folder stand among those of the group.
+    places: Vec<Range<usize>>,
+    folders: Vec<(Opened, FolderRows)>,
+    there: Option<(Opened, FolderRows)>,
+    rows: (Rows, Rows),
+}
+
+impl Sides {
+    /// Reads the keys of messages of which only a link told what they are that has ended since.
+    fn read_ended(
+        &mut self,
+        state: &mut dyn State,
+        (source, destination): (&mut (dyn Source + 'static), &mut (dyn Source + 'static)),
+        known: &[KnownLink],
+    ) -> Result<(), Trouble<PlanningFault>> {
+        let (here, there) = (&mut self.rows.0.entries, &mut self.rows.1.entries);
+        let ended = ended(known, here, there);
+        let folders = (0_u16..).zip(&self.places).zip(&mut self.folders);
+        for ((number, place), (opened, read)) in folders {
+            let Some(uids) = ended.source.get(&number) else { continue };
+            let entries = &mut here[place.clone()];
+            inspect::keys(source, opened, uids, Some(state), entries, read)
+                .map_err(inspected(Side::Source))?;
+        }
+        if let Some((opened, read)) = &mut self.there {
+            let uids = &ended.destination;
+            inspect::keys(destination, opened, uids, Some(state), there, read)
+                .map_err(inspected(Side::Destination))?;
+        }
+        Ok(())
+    }
+}
 
 impl Making<'_> {
     /// Plans one group. Tells whether it is left out because no message of it is selected.
@@ -156,16 +193,13 @@ impl Making<'_> {
             .map_err(inspected(Side::Source))?;
             if let Some(keys) = &self.draft.rules.messages.search {
                 let found = source.search(&folder.wire, keys).map_err(at(Side::Source))?;
-                for entry in &mut rows.0.entries[begin..] {
-                    if !found.contains(entry.uid()) {
-                        entry.set_not_found();
-                    }
-                }
+                let entries = rows.0.entries[begin..].iter_mut();
+                entries.filter(|entry| !found.contains(entry.uid())).for_each(Entry::set_not_found);
             }
             places.push(begin..rows.0.entries.len());
             folders.push((opened, read));
         }
-        let mut destination_seen = match opened_there {
+        let destination_seen = match opened_there {
             Some(opened) => {
                 // Equal flags have equal numbers on both sides.
                 rows.1.flags.clone_from(&rows.0.flags);
@@ -184,18 +218,10 @@ impl Making<'_> {
             }
             None => None,
         };
-        let ended = ended(&known, &rows.0.entries, &rows.1.entries);
-        for ((number, place), (opened, read)) in (0_u16..).zip(places).zip(&mut folders) {
-            let Some(uids) = ended.source.get(&number) else { continue };
-            let entries = &mut rows.0.entries[place];
-            inspect::keys(source, opened, uids, Some(self.draft.state), entries, read)
-                .map_err(inspected(Side::Source))?;
-        }
-        if let Some((opened, read)) = &mut destination_seen {
-            let (uids, entries) = (&ended.destination, &mut rows.1.entries);
-            inspect::keys(destination, opened, uids, Some(self.draft.state), entries, read)
-                .map_err(inspected(Side::Destination))?;
-        }
+        let mut sides = Sides { places, folders, there: destination_seen, rows };
+        let looks = (source, destination);
+        sides.read_ended(self.draft.state, looks, &known)?;
+        let Sides { folders, there: destination_seen, mut rows, .. } = sides;
         planner::mark_left_out(self.draft.rules, &mut rows.0);
         let tables = (rows.0.flags, rows.1.flags);
         let matched = self.match_up(group, (rows.0.entries, rows.1.entries), &known)?;

@@ -168,7 +168,7 @@ impl<S: Look + ?Sized> Held<S> {
 
     /// Ends the session in good order.
     pub fn close(&mut self) {
-        if let Some(mut session) = self.session.take() {
+        if let Some(session) = self.session.take() {
             session.close();
         }
     }

@@ -112,8 +112,8 @@ pub trait Look: Send {
     /// [`StoreError::Refused`] where the server does not take the search.
     fn search(&mut self, folder: &WireName, keys: &str) -> Result<UidSet, StoreError>;
 
-    /// Ends the session in good order. Dropping it without this is safe.
-    fn close(&mut self);
+    /// Is done with the session in good order. Dropping it without this is safe.
+    fn close(self: Box<Self>);
 }
 
 /// Reads mail. There is no method that changes anything.

@@ -336,9 +336,7 @@ impl Look for MemorySession {
         })
     }
 
-    fn close(&mut self) {
-        self.ended = true;
-    }
+    fn close(self: Box<Self>) {}
 }
 
 impl Source for MemorySession {

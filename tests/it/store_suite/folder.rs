@@ -145,7 +145,7 @@ pub(crate) fn another_session_works_after_one_is_dropped(ground: &mut dyn Ground
     let mut dropped = ground.source();
     dropped.open(&name).unwrap();
     drop(dropped);
-    let mut closed = ground.source();
+    let closed = ground.source();
     closed.close();
     assert_eq!(ground.source().open(&name).unwrap().messages, 1);
 }
