@@ -1,5 +1,6 @@
 //! Makes a plan: both sides are read, matched and compared, folder group by folder group, and every
-//! action is written down as it is found.
+//! action is written down as it is found. Most groups are read in passing, with others asked for
+//! behind them; those that need more are read by themselves.
 //!
 //! # In, out
 //!
@@ -8,7 +9,7 @@
 //! # Never
 //!
 //! * Never changes anything on a server: it holds no port that could.
-//! * Never holds more than one folder group.
+//! * Never holds more than one folder group, and few folders on the way to it.
 
 mod draft;
 mod ended;

@@ -44,7 +44,7 @@ use crate::store::StoreError;
 /// side by side (RFC 9051 §5.5), so that rows come in any order.
 const SCANS_IN_FLIGHT: usize = 3;
 
-/// Octets of bodies that are discarded after a stop before the connection is given up instead: above
+/// Octets of bodies and rows that are discarded after a stop before the connection is given up instead: above
 /// this, a new login is cheaper.
 const DISCARD_OCTETS_MAX: u64 = 4 << 20;
 
@@ -338,6 +338,9 @@ impl<'a> Pass<'a> {
             reader.segment(&line);
         }
         self.line = line;
+        if self.manner == Manner::Ahead {
+            self.count_discarded(u64::try_from(octets_of_lines).unwrap_or(u64::MAX))?;
+        }
         self.finish(reader.into_row(), body);
         if self.settled > settled {
             self.wire.note_answer();
@@ -416,6 +419,13 @@ impl<'a> Pass<'a> {
 
     /// Reads a literal that nobody wants. After a stop it need not be read to its end.
     fn discard(&mut self, octets: u64) -> Result<(), StoreError> {
+        self.count_discarded(octets)?;
+        self.wire.literal(octets, &mut |_| {})
+    }
+
+    /// Counts what is read for nothing after a stop; above the limit the connection is left where it
+    /// stands.
+    fn count_discarded(&mut self, octets: u64) -> Result<(), StoreError> {
         if self.stopped {
             self.discarded = self.discarded.saturating_add(octets);
             if self.discarded > DISCARD_OCTETS_MAX {
@@ -423,7 +433,7 @@ impl<'a> Pass<'a> {
                 return Err(StoreError::Connection("it was left inside of an answer".to_owned()));
             }
         }
-        self.wire.literal(octets, &mut |_| {})
+        Ok(())
     }
 
     /// Tells whether this UID was asked for and has not been settled.

@@ -368,6 +368,18 @@ fn a_stop_ends_the_tour_in_good_order() {
 }
 
 #[test]
+fn after_a_stop_much_that_is_on_the_way_is_left() {
+    let rows: String = (1..60_000).map(row).collect();
+    let server = two_each(move |command| {
+        command.starts_with("UID FETCH").then(|| rows.clone() + "$T OK done\r\n")
+    });
+    let log = Log { stop_at: Some(1), ..Log::default() };
+    let mut ran = tour("", &["a", "b"], log, Line::default(), server);
+    assert_eq!(ran.outcome.unwrap(), Flow::Stop);
+    assert!(ran.session.run(&Command::new("NOOP")).is_err(), "the connection is given up");
+}
+
+#[test]
 fn rows_of_a_folder_that_is_not_wanted_are_passed() {
     let log = Log { unwanted: Some(1), ..Log::default() };
     let ran = tour("", &["a", "b", "c"], log, Line::default(), two_each(|_| None));
