@@ -465,6 +465,9 @@ impl Session {
         let line = format!("{} LOGOUT\r\n", wire.tag());
         if wire.put(line.as_bytes()).and_then(|()| wire.flush()).is_err() {
             tracing::debug!("the server did not take LOGOUT");
+        } else if self.known.gate.as_ref().is_some_and(Gate::counts_days) {
+            // What it answers counts for the day as well.
+            while let Ok(Answer::Continue(_)) = exchange.next() {}
         }
         drop(exchange);
         self.give_up();

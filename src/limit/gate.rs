@@ -149,6 +149,12 @@ impl Gate {
         self.0.connections
     }
 
+    /// Tells whether the octets of a day are counted.
+    #[must_use]
+    pub fn counts_days(&self) -> bool {
+        self.0.day.is_some()
+    }
+
     /// The time on the run's clock.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

@@ -100,7 +100,7 @@ impl Making<'_> {
         for (side, read) in read {
             if let Err(error) = read.unwrap_or_else(|panic| resume_unwind(panic)) {
                 // Whoever reads next connects anew, with the patience of the settings.
-                self.reading.note(side, &error);
+                self.reading.note(side, error)?;
             }
         }
         planned?;

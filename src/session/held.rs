@@ -74,10 +74,17 @@ impl<S: Look + ?Sized> Held<S> {
         if stop.requested() {
             return Err(NoSession::Stopped);
         }
-        let session = self.connector.connect();
-        self.session = Some(session.map_err(|error| NoSession::Failed(self.side(), error))?);
-        self.connected_once = true;
-        Ok(())
+        match self.connector.connect() {
+            Ok(session) => {
+                self.session = Some(session);
+                self.connected_once = true;
+                Ok(())
+            }
+            Err(StoreError::Stopped) => Err(NoSession::Stopped),
+            // It is there, and is asked again with the patience that it asks for.
+            Err(error) if error.backoff().is_some() => Ok(()),
+            Err(error) => Err(NoSession::Failed(self.side(), error)),
+        }
     }
 
     /// The session, made if need be. A server may be away for as long as the settings say; a refused

@@ -85,11 +85,16 @@ impl<'a> Reading<'a> {
     }
 
     /// Books a fault of a side: a dead connection is dropped, and made anew when it is asked for.
-    pub fn note(&mut self, side: Side, error: &StoreError) {
+    ///
+    /// # Errors
+    ///
+    /// [`NoSession`] where nothing is to be tried again.
+    pub fn note(&mut self, side: Side, error: StoreError) -> Result<(), NoSession> {
         match side {
-            Side::Source => self.source.note(error),
-            Side::Destination => self.destination.note(error),
+            Side::Source => self.source.note(&error),
+            Side::Destination => self.destination.note(&error),
         };
+        if self.retries == 0 { Err(NoSession::Failed(side, error)) } else { Ok(()) }
     }
 
     /// The wish to stop.
