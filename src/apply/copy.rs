@@ -108,6 +108,7 @@ impl Run<'_> {
                 company: BTreeMap::new(),
                 dates: BTreeMap::new(),
                 undated: UidSet::new(),
+                highest: None,
                 copied: 0,
                 items: 0,
                 announced: false,

@@ -110,6 +110,8 @@ pub(super) struct PairTodo {
     pub dates: BTreeMap<Uid, InternalDate>,
     /// Messages without any date, for which one is still to be found.
     pub undated: UidSet,
+    /// The highest source UID that was copied in this run.
+    pub highest: Option<Uid>,
     pub copied: u64,
     pub items: u64,
     pub announced: bool,

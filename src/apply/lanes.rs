@@ -85,8 +85,9 @@ impl<'r> Run<'r> {
     /// Works beside the first lane, if it is let in.
     fn run_beside(mut self, shares: &Shares) -> (Applied, Vec<Group>) {
         let mut resent = Vec::new();
-        if let Err(none) = begin_both(&mut self.source, &mut self.destination, self.stop) {
-            tracing::debug!(?none, "one lane less");
+        let begun = begin_both(&mut self.source, &mut self.destination, self.stop);
+        if begun.is_err() || !self.source.is_there() || !self.destination.is_there() {
+            tracing::debug!(?begun, "one lane less");
             return (self.end(), resent);
         }
         if let Err(fatal) = self.copy_shares(shares, &mut resent) {

@@ -20,6 +20,9 @@ pub struct Applied {
     pub copied: u64,
     /// Their octets.
     pub octets: u64,
+    /// Messages that were copied after later ones of their folder: they had been refused, or were sent
+    /// again.
+    pub out_of_order: u64,
     /// Messages of the plan that were there already.
     pub found: u64,
     /// Folders created.
@@ -80,6 +83,7 @@ impl Applied {
     pub(super) fn add(&mut self, other: Self) {
         self.copied += other.copied;
         self.octets += other.octets;
+        self.out_of_order += other.out_of_order;
         self.found += other.found;
         self.sent_again += other.sent_again;
         self.reconnected += other.reconnected;

@@ -374,6 +374,12 @@ fn report_of(
             report::counted(applied.sent_again, "message was", "messages were")
         ));
     }
+    if applied.out_of_order > 0 {
+        notes.push(format!(
+            "{} copied after later ones of the folder: refused or lost at first",
+            report::counted(applied.out_of_order, "message was", "messages were")
+        ));
+    }
     ApplyReport {
         plan: checked.header.plan.clone(),
         account: migration.account.clone(),
@@ -384,6 +390,7 @@ fn report_of(
         copied: Copied {
             messages: applied.copied,
             octets: applied.octets,
+            out_of_order: applied.out_of_order,
             of: planned.saturating_sub(applied.found),
         },
         folders: FoldersDone { created: applied.created, subscribed: applied.subscribed },

@@ -335,7 +335,10 @@ impl Connector {
         match &mut begun {
             Ok(session) => session.occupy(slot),
             Err(fault) => {
-                gated::heed(gate, fault);
+                // One more that is not let in is no reason for those that are to wait.
+                if !self.beside {
+                    gated::heed(gate, fault);
+                }
                 if let StoreError::Login(refusal) = &*fault
                     && fault.is_refused_login()
                 {

@@ -138,6 +138,12 @@ impl<S: Look + ?Sized> Held<S> {
         }
     }
 
+    /// Tells whether there is a session now.
+    #[must_use]
+    pub const fn is_there(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// Takes the session out, made if need be, for a thread of its own.
     ///
     /// # Errors

@@ -242,7 +242,7 @@ fn applied() -> ApplyReport {
         started: Timestamp::from_seconds(1_795_205_162),
         seconds: 2_714,
         exit: 3,
-        copied: Copied { messages: 48_508, octets: 6_257_777_970, of: 48_509 },
+        copied: Copied { messages: 48_508, octets: 6_257_777_970, out_of_order: 0, of: 48_509 },
         folders: FoldersDone { created: 2, subscribed: 1 },
         flags: FlagsDone { changed: 12 },
         deleted: Deleted::default(),
@@ -297,7 +297,7 @@ Next: mailferry verify
 fn run_that_stopped_at_a_limit_tells_what_is_left_and_whom_it_waited_for() {
     let stopped = ApplyReport {
         exit: 11,
-        copied: Copied { messages: 12, octets: 9_961_472, of: 48_509 },
+        copied: Copied { messages: 12, octets: 9_961_472, out_of_order: 0, of: 48_509 },
         left_out: BTreeMap::new(),
         items: Vec::new(),
         waited_seconds: 42,

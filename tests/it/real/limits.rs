@@ -18,6 +18,7 @@ use crate::support::job::End;
 use crate::support::job::Job;
 use crate::support::job::Ran;
 use crate::support::mail;
+use crate::support::proxy::Flow;
 use crate::support::proxy::Proxy;
 use crate::support::proxy::Way;
 use crate::support::scripted::Reaction;
@@ -245,4 +246,60 @@ fn server_that_puts_off_logins_commands_and_messages_is_waited_for_and_gets_ever
     assert!(ran.json()["accounts"][0]["items"].as_array().unwrap().is_empty());
     let waited = &ran.json()["accounts"][0]["waited-for"]["destination-seconds"];
     assert!(waited.as_u64() >= Some(1), "{waited}");
+}
+
+/// Fills some folders, so that several connections are worth it.
+fn fill_folders(servers: &Servers, user: &str) -> Census {
+    let mut client = servers.old.login(user);
+    for folder in 0..6 {
+        let name = format!("Folder{folder}");
+        client.create(&name);
+        for number in 0..25 {
+            put(&mut client, &name, &mail::sample_of(folder * 100 + number, 60_000));
+        }
+    }
+    leave_a_gap(&mut client);
+    Census::of(&servers.old, user)
+}
+
+#[test]
+fn no_more_connections_are_open_at_once_than_declared_and_four_where_nobody_says() {
+    let servers = Servers::start();
+    let expected = fill_folders(&servers, ANN);
+    for (user, source, destination, most) in [
+        ("silent", "", "", 4),
+        ("two", "", "limits.connections = 2\n", 2),
+        ("one", "limits.connections = 1\n", "", 1),
+    ] {
+        let watched = limited(&servers, user, source, destination, "");
+        watched.job.plan();
+        watched.job.apply().ends(0);
+        assert_eq!(watched.source.most_open(), most, "{user}");
+        assert_eq!(watched.destination.most_open(), most, "{user}");
+        expected.is_that_of(&Census::of(&servers.new, user), user);
+    }
+    let total = "limits.total-connections = 3\n";
+    let watched = limited(&servers, "total", total, total, "");
+    watched.job.plan();
+    watched.job.apply().ends(0);
+    // Both ends are at one host.
+    let both = watched.source.most_open() + watched.destination.most_open();
+    assert!((2..=3).contains(&both), "{both}");
+    expected.is_that_of(&Census::of(&servers.new, "total"), "total");
+}
+
+#[test]
+fn server_that_lets_in_fewer_connections_than_are_tried_gets_everything_once() {
+    let servers = Servers::start();
+    let expected = fill_folders(&servers, ANN);
+    for most in [1, 2] {
+        let user = format!("lets{most}in");
+        let few = Flow { connections: Some(most), ..Flow::default() };
+        let watched = servers.watched_with(ANN, &user, Flow::default(), few);
+        watched.job.plan();
+        let ran = watched.job.apply().ends(0);
+        assert_eq!(watched.destination.most_open(), most);
+        assert_eq!(copied(&ran), 150);
+        expected.is_that_of(&Census::of(&servers.new, &user), &user);
+    }
 }

@@ -6,6 +6,7 @@
 mod pump;
 mod transcript;
 
+use std::io::Write as _;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpListener;
@@ -58,6 +59,8 @@ pub(crate) struct Flow {
     pub(crate) rate_up: Option<u64>,
     /// How many octets a second come down at most.
     pub(crate) rate_down: Option<u64>,
+    /// How many connections there may be at once; others are told BYE.
+    pub(crate) connections: Option<u32>,
     /// What is done with octets that a dead client has left behind.
     pub(crate) after_death: AfterDeath,
 }
@@ -98,6 +101,8 @@ struct State {
     held: bool,
     stopped: bool,
     connections: u32,
+    open_now: u32,
+    most_open: u32,
     open: Vec<(TcpStream, TcpStream)>,
     transcript: Transcript,
 }
@@ -130,6 +135,12 @@ impl Proxy {
                 if listening.lock().stopped {
                     return;
                 }
+                let most = listening.flow.connections;
+                if most.is_some_and(|most| listening.lock().open_now >= most) {
+                    let words = b"* BYE Maximum number of connections exceeded\r\n";
+                    let _told = (&client).write_all(words);
+                    continue;
+                }
                 // A server that is gone: the client sees its connection end.
                 if let Ok(server) = TcpStream::connect(target) {
                     pump::connect(&listening, client, server);
@@ -158,6 +169,11 @@ impl Proxy {
     /// Returns how many connections clients have made.
     pub(crate) fn connections(&self) -> u32 {
         self.shared.lock().connections
+    }
+
+    /// Returns how many connections there were at once, at most.
+    pub(crate) fn most_open(&self) -> u32 {
+        self.shared.lock().most_open
     }
 
     /// Returns how many faults have struck.

@@ -42,6 +42,8 @@ pub(super) fn connect(shared: &Arc<Shared>, client: TcpStream, server: TcpStream
     let number = {
         let mut state = shared.lock();
         state.connections += 1;
+        state.open_now += 1;
+        state.most_open = state.most_open.max(state.open_now);
         if let (Ok(client), Ok(server)) = (client.try_clone(), server.try_clone()) {
             state.open.push((client, server));
         }
@@ -67,10 +69,20 @@ pub(super) fn connect(shared: &Arc<Shared>, client: TcpStream, server: TcpStream
     }
 }
 
+/// Counts a connection until its client is gone.
+struct Counted<'a>(&'a Shared);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.lock().open_now -= 1;
+    }
+}
+
 impl Pair {
     fn read(&self, way: Way, sender: &SyncSender<Piece>) {
         let mut from = if way == Way::Up { &self.client } else { &self.server };
         let mut buffer = vec![0; PIECE];
+        let _counted = (way == Way::Up).then(|| Counted(&self.shared));
         // The end and a fault are one to the other side: nothing more comes.
         while let Ok(octets) = from.read(&mut buffer) {
             let due = Instant::now() + self.shared.flow.delay;
