@@ -66,13 +66,10 @@ impl Flag {
         matches!(self, Self::Keyword(_))
     }
 
-    fn folded(&self) -> Cow<'_, str> {
-        let text = self.as_str();
-        if text.bytes().any(|octet| octet.is_ascii_uppercase()) {
-            Cow::Owned(text.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(text)
-        }
+    /// Its octets without regard to case. Nothing is allocated: whoever lists a folder compares each
+    /// message's flags with those that were met before.
+    fn folded(&self) -> impl Iterator<Item = u8> + '_ {
+        self.as_str().bytes().map(|octet| octet.to_ascii_lowercase())
     }
 }
 
@@ -98,13 +95,14 @@ impl PartialOrd for Flag {
 
 impl Ord for Flag {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.folded().cmp(&other.folded())
+        self.folded().cmp(other.folded())
     }
 }
 
 impl std::hash::Hash for Flag {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.folded().hash(state);
+        self.folded().for_each(|octet| octet.hash(state));
+        0xff_u8.hash(state);
     }
 }
 

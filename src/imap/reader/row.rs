@@ -64,18 +64,24 @@ pub(in crate::imap) enum Item {
 
 impl Item {
     fn from_name(name: &[u8]) -> Self {
-        let name = name.to_ascii_uppercase();
-        match name.as_slice() {
-            b"UID" => Self::Uid,
-            b"FLAGS" => Self::Flags,
-            b"INTERNALDATE" => Self::InternalDate,
-            b"RFC822.SIZE" => Self::Size,
-            b"MODSEQ" => Self::ModSeq,
-            b"BODY[]" => Self::Body,
-            name if name.starts_with(b"BODY[HEADER.FIELDS ") && name.ends_with(b"]") => {
-                Self::Header
-            }
-            _ => Self::Other,
+        const NAMES: [(&[u8], Item); 6] = [
+            (b"UID", Item::Uid),
+            (b"FLAGS", Item::Flags),
+            (b"INTERNALDATE", Item::InternalDate),
+            (b"RFC822.SIZE", Item::Size),
+            (b"MODSEQ", Item::ModSeq),
+            (b"BODY[]", Item::Body),
+        ];
+        let known = NAMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+        let header: &[u8] = b"BODY[HEADER.FIELDS ";
+        let is_header = || {
+            name.get(..header.len()).is_some_and(|start| start.eq_ignore_ascii_case(header))
+                && name.ends_with(b"]")
+        };
+        match known {
+            Some((_, item)) => *item,
+            None if is_header() => Self::Header,
+            None => Self::Other,
         }
     }
 
