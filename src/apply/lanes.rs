@@ -5,6 +5,7 @@
 //! there is to copy; a server that lets in fewer has fewer.
 
 use std::collections::VecDeque;
+use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -19,6 +20,7 @@ use crate::apply::spelling::Spellings;
 use crate::apply::tally::Applied;
 use crate::mail::Side;
 use crate::session::begin_both;
+use crate::store::Listing;
 
 /// How many folders a wave holds at most.
 const WAVE: usize = 64;
@@ -30,36 +32,69 @@ const MESSAGE_COST: u64 = 10_000;
 /// Octets in flight that one lane can make use of.
 const STREAM_OCTETS_MAX: usize = 4 << 20;
 
-/// Shares that no lane has taken yet.
-type Shares = Mutex<VecDeque<Vec<Group>>>;
+/// Shares that no lane has taken yet. Lanes log in while it is still found out what there is to share.
+#[derive(Default)]
+struct Shares {
+    dealt: Mutex<Option<VecDeque<Vec<Group>>>>,
+    changed: Condvar,
+}
+
+impl Shares {
+    /// Deals shares out; nothing more comes.
+    fn deal(&self, shares: VecDeque<Vec<Group>>) {
+        *self.dealt.lock().unwrap_or_else(PoisonError::into_inner) = Some(shares);
+        self.changed.notify_all();
+    }
+
+    /// The next share; waits until shares are dealt.
+    fn take(&self) -> Option<Vec<Group>> {
+        let mut dealt = self.dealt.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match &mut *dealt {
+                Some(shares) => return shares.pop_front(),
+                None => {
+                    dealt = self.changed.wait(dealt).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}
 
 impl<'r> Run<'r> {
-    /// Copies everything.
+    /// Makes the folders and copies everything; returns how the destination spells its names.
     pub(super) fn copy_all(
         &mut self,
         common: &Common<'r, '_>,
-        spellings: &Spellings,
-    ) -> Result<(), Fatal> {
-        let groups = self.groups(spellings)?;
-        let many = lanes(&groups, &self.settings);
-        self.settings.memory = (self.settings.memory / many).min(STREAM_OCTETS_MAX);
-        let shares: Shares = Mutex::new(deal(groups, many));
+        listing: Listing,
+    ) -> Result<Spellings, Fatal> {
+        let shares = Shares::default();
         let mut resent = Vec::new();
         let done = thread::scope(|scope| {
-            let others: Vec<_> = (1..many)
-                .map(|_| {
-                    let mut lane = common.lane(self.source.another(), self.destination.another());
-                    lane.settings.memory = self.settings.memory;
+            let mut lanes = Vec::new();
+            let early = lanes_for(self.work.fresh_cost(&listing, MESSAGE_COST), &self.settings);
+            for lane in self.lanes_beside(common, 1, early) {
+                let shares = &shares;
+                lanes.push(scope.spawn(move || lane.run_beside(shares)));
+            }
+            let done = self.spellings(listing).and_then(|spellings| {
+                let groups = self.groups(&spellings)?;
+                let cost = groups.iter().map(|group| group.cost(MESSAGE_COST)).sum();
+                let many = lanes_for(cost, &self.settings).min(groups.len()).max(1);
+                for lane in self.lanes_beside(common, lanes.len() + 1, many) {
                     let shares = &shares;
-                    scope.spawn(move || lane.run_beside(shares))
-                })
-                .collect();
-            let done = self.copy_shares(&shares, &mut resent);
+                    lanes.push(scope.spawn(move || lane.run_beside(shares)));
+                }
+                self.settings.memory = lane_memory(&self.settings, lanes.len() + 1);
+                shares.deal(deal(groups, many));
+                self.copy_shares(&shares, &mut resent)?;
+                Ok(spellings)
+            });
             if done.is_err() {
                 self.tallies.ended.store(true, Ordering::Relaxed);
+                shares.deal(VecDeque::new());
             }
-            for other in others {
-                match other.join() {
+            for lane in lanes {
+                match lane.join() {
                     Ok((applied, groups)) => {
                         self.done.add(applied);
                         resent.extend(groups);
@@ -70,16 +105,26 @@ impl<'r> Run<'r> {
             done
         });
         // A lane that was stopped because another one failed has nothing to tell.
-        match (done, self.done.fatal.take()) {
-            (Err(Fatal::Stopped) | Ok(()), Some(fatal)) => return Err(fatal),
+        let spellings = match (done, self.done.fatal.take()) {
+            (Err(Fatal::Stopped) | Ok(_), Some(fatal)) => return Err(fatal),
             (done, _) => done?,
-        }
+        };
         // Once more when all is done: an append that was thought lost may have arrived by now.
         for group in &mut resent {
             self.look_for_surplus(group)?;
             self.forget_what_never_came(group)?;
         }
-        Ok(())
+        Ok(spellings)
+    }
+
+    /// Lanes that lack to so many.
+    fn lanes_beside(&self, common: &Common<'r, '_>, there: usize, many: usize) -> Vec<Self> {
+        let new = |_| {
+            let mut lane = common.lane(self.source.another(), self.destination.another());
+            lane.settings.memory = lane_memory(&self.settings, many);
+            lane
+        };
+        (there..many).map(new).collect()
     }
 
     /// Works beside the first lane, if it is let in.
@@ -100,8 +145,7 @@ impl<'r> Run<'r> {
     /// Copies one share after the other, until none is left.
     fn copy_shares(&mut self, shares: &Shares, resent: &mut Vec<Group>) -> Result<(), Fatal> {
         loop {
-            let share = shares.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-            let Some(share) = share else { return Ok(()) };
+            let Some(share) = shares.take() else { return Ok(()) };
             self.copy_share(share, resent)?;
         }
     }
@@ -165,12 +209,16 @@ impl<'r> Run<'r> {
     }
 }
 
-/// How many lanes these folders are worth.
-fn lanes(groups: &[Group], settings: &Settings) -> usize {
-    let cost: u64 = groups.iter().map(|group| group.cost(MESSAGE_COST)).sum();
-    let worth =
-        usize::try_from(cost.div_ceil(settings.connection_worth.max(1))).unwrap_or(usize::MAX);
-    usize::from(settings.connections.max(1)).min(groups.len()).min(worth).max(1)
+/// How many lanes so much is worth.
+fn lanes_for(cost: u64, settings: &Settings) -> usize {
+    let worth = cost.div_ceil(settings.connection_worth.max(1));
+    let worth = usize::try_from(worth).unwrap_or(usize::MAX);
+    usize::from(settings.connections.max(1)).min(worth).max(1)
+}
+
+/// The share of one lane of so many in what may be in flight.
+fn lane_memory(settings: &Settings, many: usize) -> usize {
+    (settings.memory / many.max(1)).min(STREAM_OCTETS_MAX)
 }
 
 /// Deals folders into so many shares of about the same cost, the largest first to whoever has least.

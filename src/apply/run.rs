@@ -11,13 +11,14 @@ use crate::apply::fatal::Fatal;
 use crate::apply::outlet::Company;
 use crate::apply::quota::Quota;
 use crate::apply::settings::Settings;
+use crate::apply::spelling::Spellings;
 use crate::apply::tally::Applied;
 use crate::apply::work::Work;
 use crate::mail::{FolderName, Side, WireName};
 use crate::plan::Reason;
 use crate::session::{Clock, Held, NoSession, Patience, Stop};
 use crate::state::{Item, RunId, SharedState, State};
-use crate::store::{Connect, Destination, Source, StoreError};
+use crate::store::{Connect, Destination, Listing, Source, StoreError};
 
 /// Both ends of a migration, not yet connected.
 pub struct Ends {
@@ -193,11 +194,11 @@ impl<'r> Run<'r> {
         self.take_over_the_plans_own();
         let items = u64::try_from(self.done.items.len()).unwrap_or(u64::MAX);
         self.tallies.items.fetch_add(items, Ordering::Relaxed);
-        let spellings =
-            if self.only.folders() { self.create_folders(listing)? } else { listing.into() };
-        if self.only.copies() {
-            self.copy_all(common, &spellings)?;
-        }
+        let spellings = if self.only.copies() {
+            self.copy_all(common, listing)?
+        } else {
+            self.spellings(listing)?
+        };
         if self.only.flags() {
             self.change_flags()?;
         }
@@ -205,6 +206,11 @@ impl<'r> Run<'r> {
             self.subscribe(&spellings)?;
         }
         self.see_whether_the_source_moved_on()
+    }
+
+    /// Makes the folders of the plan; returns how the destination spells its names.
+    pub(super) fn spellings(&mut self, listing: Listing) -> Result<Spellings, Fatal> {
+        if self.only.folders() { self.create_folders(listing) } else { Ok(listing.into()) }
     }
 
     /// Books what the plan itself leaves out or blocks.

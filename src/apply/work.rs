@@ -1,6 +1,6 @@
 //! The plan, read for work: which messages of which pair go to which destination folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
 use crate::mail::{Timestamp, Uid, UidSet, WireName};
@@ -8,6 +8,7 @@ use crate::plan::{
     Action, FolderPair, Header, LeftOut, Line, PlanFault, PlanLines, Reason, Recipe, Section,
     Totals,
 };
+use crate::store::Listing;
 
 /// One account's work. Sets of UIDs only: its size does not grow with the number of messages that a
 /// plan copies in one piece.
@@ -102,6 +103,22 @@ impl Work {
             }
         }
         groups
+    }
+
+    /// What is copied into folders that are not there yet, or are empty, costs in octets, with so many for
+    /// each message on top.
+    pub(super) fn fresh_cost(&self, listing: &Listing, message: u64) -> u64 {
+        let holds_mail: BTreeSet<&WireName> = listing
+            .rows
+            .iter()
+            .filter(|row| {
+                row.status.as_ref().is_none_or(|status| status.messages.is_none_or(|many| many > 0))
+            })
+            .map(|row| &row.name)
+            .collect();
+        let fresh = self.pairs.iter().filter(|pair| !holds_mail.contains(&pair.destination.wire));
+        let sets = fresh.filter_map(|pair| self.copies.get(&pair.pair)).flatten();
+        sets.map(|set| set.octets.saturating_add(set.uids.len().saturating_mul(message))).sum()
     }
 
     /// Every destination folder that the plan names, by the octets in which it does.
