@@ -97,13 +97,13 @@ impl Making<'_> {
             drop(refusing);
             (planned, [(Side::Source, here.join()), (Side::Destination, there.join())])
         });
+        planned?;
         for (side, read) in read {
             if let Err(error) = read.unwrap_or_else(|panic| resume_unwind(panic)) {
                 // Whoever reads next connects anew, with the patience of the settings.
-                self.reading.note(side, error)?;
+                self.reading.lose(side, error)?;
             }
         }
-        planned?;
         toured.surprised = toured.skipped.len() < sketches.len();
         Ok(toured)
     }

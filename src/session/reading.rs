@@ -21,6 +21,8 @@ pub struct Reading<'a> {
     destination: Held<dyn Source>,
     patience: Patience<'a>,
     retries: u32,
+    /// A connection was lost over what is tried next.
+    lost: bool,
     tell: &'a mut dyn FnMut(&str),
 }
 
@@ -64,7 +66,7 @@ impl<'a> Reading<'a> {
         tell: &'a mut dyn FnMut(&str),
     ) -> Self {
         let (source, destination) = (Held::new(ends.source), Held::new(ends.destination));
-        Self { source, destination, patience, retries, tell }
+        Self { source, destination, patience, retries, lost: false, tell }
     }
 
     /// Both sessions, made if need be.
@@ -84,16 +86,18 @@ impl<'a> Reading<'a> {
         Ok((source, destination))
     }
 
-    /// Books a fault of a side: a dead connection is dropped, and made anew when it is asked for.
+    /// Books a fault of a side by which something was cut short that is tried again by other means: as
+    /// one of the tries that [`persist`] makes of it.
     ///
     /// # Errors
     ///
-    /// [`NoSession`] where nothing is to be tried again.
-    pub fn note(&mut self, side: Side, error: StoreError) -> Result<(), NoSession> {
+    /// The fault, where nothing is tried again.
+    pub fn lose(&mut self, side: Side, error: StoreError) -> Result<(), NoSession> {
         match side {
             Side::Source => self.source.note(&error),
             Side::Destination => self.destination.note(&error),
         };
+        self.lost = true;
         if self.retries == 0 { Err(NoSession::Failed(side, error)) } else { Ok(()) }
     }
 
@@ -127,7 +131,7 @@ pub fn persist<'a, R, T, F: From<NoSession>>(
     reading: impl Fn(&mut R) -> &mut Reading<'a>,
     mut attempt: impl FnMut(&mut R) -> Result<T, Trouble<F>>,
 ) -> Result<T, F> {
-    let mut tries = 0;
+    let mut tries = u32::from(std::mem::take(&mut reading(run).lost));
     loop {
         let (side, error) = match attempt(run) {
             Ok(done) => return Ok(done),

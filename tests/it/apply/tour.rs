@@ -207,6 +207,17 @@ fn a_connection_that_is_lost_in_passing_costs_one_more_look() {
 }
 
 #[test]
+fn where_nothing_is_tried_again_a_connection_that_is_lost_in_passing_is_the_fault() {
+    let mut world = World::new(SOURCE, "");
+    world.migrate();
+    world.settings.retries = 0;
+    world.source.when(|operation| matches!(operation, Operation::Scan { .. }), |_| Then::Lose);
+    let fault = world.try_plan().map(drop).unwrap_err();
+    assert!(fault.to_string().starts_with("the source: the connection was lost"), "{fault}");
+    assert!(world.plan().changes_nothing());
+}
+
+#[test]
 fn a_folder_that_is_refused_in_passing_is_left_out_and_the_rest_is_planned() {
     let mut world = World::new(SOURCE, "");
     let refuse =
