@@ -14,6 +14,7 @@ use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::imap::gated::halted;
 use crate::imap::paced::Paced;
 use crate::imap::server::Server;
 use crate::imap::server::TlsMode;
@@ -92,6 +93,7 @@ pub(super) fn set_timeout(socket: &TcpStream, timeout: Duration) -> io::Result<(
 pub(super) fn connect(server: &Server, gate: Option<&Gate>) -> Result<(Wire, Secured), StoreError> {
     let socket = dial(server).map_err(StoreError::Connect)?;
     socket.set_nodelay(true).map_err(StoreError::Connect)?;
+    gate.map_or(Ok(()), Gate::parting).map_err(halted)?;
     let socket = Paced::new(socket, gate);
     let (stream, secured): (Box<dyn Stream>, Secured) = match &server.tls {
         TlsMode::None => (Box::new(Plain(socket)), Secured { version: "none", key: None }),

@@ -29,6 +29,10 @@ const PIECE_MIN: u64 = 1_400;
 /// Messages that may pass at once, in milliseconds of their rate, at least one.
 const MESSAGES_MILLIS: u64 = 100;
 
+/// What a server says when it ends a connection, in octets of a day: a BYE and the answer to LOGOUT,
+/// under TLS.
+const PARTING: u64 = 256;
+
 /// How hard one account at one server may be pressed. What is absent is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
@@ -430,6 +434,18 @@ impl Gate {
         }
     }
 
+    /// Takes from the day, for a connection that is new, what its server says when it is over: nobody
+    /// reads that any more, and it passes nevertheless.
+    ///
+    /// # Errors
+    ///
+    /// [`Halt::Day`] where the day has none left.
+    pub fn parting(&self) -> Result<(), Halt> {
+        let Some(day) = &self.0.day else { return Ok(()) };
+        let taken = lock(day).take(PARTING, self.0.run.now());
+        taken.map(drop).map_err(|shut| self.halt(&shut))
+    }
+
     /// Waits until so many octets, at most as many as were allowed, are within the rates. Also when the
     /// run is to stop: what is in flight is finished no faster than the rest.
     pub fn pass(&self, octets: usize) {
@@ -642,6 +658,16 @@ mod tests {
         assert_eq!(ground.clock.elapsed(), Duration::from_hours(12));
         assert_eq!(ground.told(), ["bytes-per-day of the source is used up"]);
         send(&gate, 10_000);
+    }
+
+    #[test]
+    fn connection_takes_its_parting_words_from_the_day_before_they_are_said() {
+        let ground = Ground::new(RunBounds::default());
+        let gate = ground.day(10_000);
+        gate.parting().unwrap();
+        send(&gate, 9_744);
+        assert!(matches!(gate.allow(1), Err(Halt::Day(_))));
+        assert!(matches!(gate.parting(), Err(Halt::Day(_))));
     }
 
     #[test]
