@@ -61,8 +61,11 @@ pub(super) struct Pace {
     way: Option<Way>,
     down: Flow,
     up: Flow,
-    /// The shortest wait for an answer so far.
+    /// The shortest wait for an answer until login was over.
     round_trip: Option<Duration>,
+    /// From now on commands are sent before the answers to others are there, so that waits for
+    /// answers say nothing of the line.
+    logged_in: bool,
     /// There was a measurement before.
     later: bool,
 }
@@ -106,6 +109,11 @@ impl Flow {
 }
 
 impl Pace {
+    /// Says that login is over: so far every command was answered before the next one was sent.
+    pub(super) const fn logged_in(&mut self) {
+        self.logged_in = true;
+    }
+
     /// Says which way mail moves from now on; nothing for commands of a few octets.
     pub(super) const fn moves(&mut self, way: Option<Way>) {
         self.way = way;
@@ -123,7 +131,10 @@ impl Pace {
     pub(super) fn received(&mut self, octets: u64, waited: Duration, answers: bool) {
         let mut over = waited;
         if answers {
-            let quickest = self.round_trip.map_or(waited, |shortest| shortest.min(waited));
+            let quickest = match self.round_trip {
+                Some(shortest) if self.logged_in => shortest,
+                shortest => shortest.map_or(waited, |shortest| shortest.min(waited)),
+            };
             self.round_trip = Some(quickest);
             over = waited.saturating_sub(quickest);
         }
@@ -240,6 +251,15 @@ mod tests {
             pace.received(40, MILLISECOND * 100, true);
         }
         assert!(rate(&pace).unwrap() > 500 << 20, "{:?}", pace.measured());
+    }
+
+    #[test]
+    fn far_server_stays_far_when_answers_to_commands_ahead_are_there_at_once() {
+        let mut pace = Pace::default();
+        pace.received(40, MILLISECOND * 40, true);
+        pace.logged_in();
+        pace.received(40, MILLISECOND / 10, true);
+        assert!(!pace.is_near());
     }
 
     #[test]

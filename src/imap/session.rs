@@ -160,6 +160,7 @@ impl Session {
     /// Takes what the server announced and who it said it is.
     pub(super) fn learn(&mut self, capabilities: &[String], id: Option<String>) {
         self.abilities = ability::read(capabilities, &self.known);
+        self.tap.exchange().wire_mut().pace_mut().logged_in();
         self.can_unselect = capabilities.iter().any(|word| word == "UNSELECT");
         self.seen.id = id.map(|id| self.redactor.clean(id));
         self.compressor = Compressor::new(&self.known.compression, self.abilities.compress);
