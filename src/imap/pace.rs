@@ -61,7 +61,9 @@ pub(super) struct Pace {
     way: Option<Way>,
     down: Flow,
     up: Flow,
-    /// The shortest wait for an answer until login was over.
+    /// The shortest wait for an answer so far.
+    shortest: Option<Duration>,
+    /// The same until login was over.
     round_trip: Option<Duration>,
     /// From now on commands are sent before the answers to others are there, so that waits for
     /// answers say nothing of the line.
@@ -131,11 +133,11 @@ impl Pace {
     pub(super) fn received(&mut self, octets: u64, waited: Duration, answers: bool) {
         let mut over = waited;
         if answers {
-            let quickest = match self.round_trip {
-                Some(shortest) if self.logged_in => shortest,
-                shortest => shortest.map_or(waited, |shortest| shortest.min(waited)),
-            };
-            self.round_trip = Some(quickest);
+            let quickest = self.shortest.map_or(waited, |shortest| shortest.min(waited));
+            self.shortest = Some(quickest);
+            if !self.logged_in {
+                self.round_trip = Some(quickest);
+            }
             over = waited.saturating_sub(quickest);
         }
         match self.way {
