@@ -277,6 +277,7 @@ impl Session {
             limit: self.abilities.append_limit,
             refusals: &self.known.refusals,
             windows_stopped: &self.known.windows_stopped,
+            gate: self.known.gate.as_ref(),
         };
         let mut queue = CleanQueue { queue, redactor: &self.redactor };
         let mut queue = GatedQueue::new(&mut queue, self.known.gate.as_ref());

@@ -153,6 +153,12 @@ impl Gate {
         self.0.connections
     }
 
+    /// Connections of this account that are open now.
+    #[must_use]
+    pub fn open(&self) -> u16 {
+        *lock(&self.0.open)
+    }
+
     /// Tells whether the octets of a day are counted.
     #[must_use]
     pub fn counts_days(&self) -> bool {

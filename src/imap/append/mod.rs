@@ -39,6 +39,7 @@ use std::sync::atomic::Ordering;
 
 use crate::imap::append::window::Window;
 use crate::imap::wire::Wire;
+use crate::limit::Gate;
 use crate::store::AppendOutcome;
 use crate::store::AppendQueue;
 use crate::store::AppendWays;
@@ -64,6 +65,8 @@ pub(super) struct Terms<'a> {
     pub(super) refusals: &'a [String],
     /// Set for good, for all connections to this server, once a window was answered with BAD.
     pub(super) windows_stopped: &'a AtomicBool,
+    /// What all connections of the account pass.
+    pub(super) gate: Option<&'a Gate>,
 }
 
 /// Whether a literal waits for its continuation.
@@ -76,6 +79,11 @@ enum Literal {
 }
 
 impl Terms<'_> {
+    /// Connections of the account that are open now, this one with them.
+    fn connections(&self) -> usize {
+        self.gate.map_or(1, |gate| usize::from(gate.open()))
+    }
+
     fn windows_are_stopped(&self) -> bool {
         self.windows_stopped.load(Ordering::Relaxed)
     }

@@ -29,7 +29,7 @@ const BATCH_TIME_MAX: Duration = Duration::from_secs(2);
 /// Most octets of unanswered bodies: a batch that is stored, and one that arrives meanwhile.
 const OCTETS_MAX: u64 = 16 << 20;
 
-/// Most unanswered messages. What somebody else copies at the same time is seen in an answer: so many
+/// Most unanswered messages of all connections together. What somebody else copies at the same time is seen in an answer: so many
 /// may be there twice by then. More would be worth something only beyond 10,000 messages a second at a
 /// round trip of 100 ms.
 const MESSAGES_MAX: usize = 1_024;
@@ -166,14 +166,35 @@ impl Unanswered {
     }
 
     /// Tells whether one more message of so many octets may go before an answer is read; `open` is the
-    /// batch that is being written.
-    pub(super) fn has_room(&self, open: Option<&Sent>, octets: u64) -> bool {
+    /// batch that is being written. So many connections share what may be unanswered.
+    pub(super) fn has_room(&self, open: Option<&Sent>, octets: u64, connections: usize) -> bool {
         let (open_octets, open_messages) =
             open.map_or((0, 0), |open| (open.octets, open.tickets.len()));
         let commands = self.commands.len() + 1;
         let messages = self.messages + open_messages + 1;
         self.octets.saturating_add(open_octets).saturating_add(octets) <= OCTETS_MAX
-            && messages <= MESSAGES_MAX
+            && messages <= MESSAGES_MAX / connections.max(1)
             && commands * ANSWER_OCTETS + messages * UID_OCTETS <= ANSWERS_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_share_what_may_be_unanswered() {
+        let folder = Arc::new(WireName::new(*b"a"));
+        for (connections, most) in [(0, 1_024), (1, 1_024), (2, 512), (4, 256)] {
+            let mut open =
+                Sent::new("A".to_owned(), Arc::clone(&folder), Literal::NonSynchronising, 1);
+            let sent = Unanswered::default();
+            let mut messages: u64 = 0;
+            while sent.has_room(Some(&open), 1, connections) {
+                open.add(Ticket(messages), 1);
+                messages += 1;
+            }
+            assert_eq!(messages, most, "{connections}");
+        }
     }
 }

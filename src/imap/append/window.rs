@@ -313,10 +313,14 @@ impl<'a> Window<'a> {
 
     /// Waits for answers until one more body fits.
     fn make_room(&mut self, octets: u64) -> Result<(), StoreError> {
-        while !self.sent.is_empty() && !self.sent.has_room(self.open.as_ref(), octets) {
+        while !self.sent.is_empty() && !self.has_room(octets) {
             self.answers()?;
         }
         Ok(())
+    }
+
+    fn has_room(&self, octets: u64) -> bool {
+        self.sent.has_room(self.open.as_ref(), octets, self.terms.connections())
     }
 
     /// Puts the beginning of a line whose mailbox stands in quotes, and the rest.

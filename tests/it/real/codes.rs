@@ -229,10 +229,7 @@ fn run_on_another_host_at_the_same_time_is_noticed_and_doubles_one_window_at_mos
     let servers = Servers::start();
     fill(&servers.old, ANN, 2_400, 20_000);
     let expected = Census::of(&servers.old, ANN);
-    // Each connection has a window of its own.
-    let mut watched = servers.watched(ANN, ANN);
-    watched.job.destination.more.push_str("limits.connections = 1\n");
-    watched.job.write();
+    let watched = servers.watched(ANN, ANN);
     watched.job.plan();
     let other = servers.job();
     other.plan();

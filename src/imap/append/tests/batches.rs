@@ -267,7 +267,8 @@ fn folder_is_left_in_the_same_write_as_the_first_append() {
     let log = Arc::new(Mutex::new(Log::default()));
     let (mut wire, sent) = connect(Server::new(Nature::default(), &log), Line::default());
     let stopped = AtomicBool::new(false);
-    let terms = Terms { ways: MULTI, limit: None, refusals: &[], windows_stopped: &stopped };
+    let terms =
+        Terms { ways: MULTI, limit: None, refusals: &[], windows_stopped: &stopped, gate: None };
     let mut messages = Messages::same(3, 20);
     let (mut proof, before) = (Proof::default(), Some("UNSELECT"));
     let outcome = append(&mut wire, &terms, &mut proof, before, &mut messages).unwrap();

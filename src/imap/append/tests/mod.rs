@@ -83,8 +83,13 @@ fn run_with(
     let (mut wire, sent) = connect(server, line);
     let stopped = AtomicBool::new(false);
     let refusals = ["over quota".to_owned()];
-    let terms =
-        Terms { ways, limit: Some(20 << 20), refusals: &refusals, windows_stopped: &stopped };
+    let terms = Terms {
+        ways,
+        limit: Some(20 << 20),
+        refusals: &refusals,
+        windows_stopped: &stopped,
+        gate: None,
+    };
     let mut proof = Proof::default();
     let outcome = append(&mut wire, &terms, &mut proof, None, &mut messages);
     let mut log = log.lock().unwrap();

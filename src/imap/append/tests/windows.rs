@@ -49,7 +49,8 @@ fn body_over_half_of_the_limit_waits() {
     let ran = run(Nature::default(), PLUS, Messages::new(&["||a", &at_limit, &large, "||b"]));
     assert_eq!(ran.literals(), ["{1}", "{10485760+}", "{10485761}", "{1+}"]);
     let stopped = AtomicBool::new(false);
-    let terms = |ways, limit| Terms { ways, limit, refusals: &[], windows_stopped: &stopped };
+    let terms =
+        |ways, limit| Terms { ways, limit, refusals: &[], windows_stopped: &stopped, gate: None };
     assert_eq!(terms(PLUS, None).literal_for(25 << 20), Literal::NonSynchronising);
     assert_eq!(terms(PLUS, None).literal_for((25 << 20) + 1), Literal::Synchronising);
 }
@@ -132,7 +133,8 @@ fn bad_in_a_window_ends_the_connection_and_all_windows() {
     let server = Server::new(nature, &log);
     let (mut wire, _) = connect(Fickle(server, 1), Line::default());
     let stopped = AtomicBool::new(false);
-    let terms = Terms { ways: PLUS, limit: None, refusals: &[], windows_stopped: &stopped };
+    let terms =
+        Terms { ways: PLUS, limit: None, refusals: &[], windows_stopped: &stopped, gate: None };
     let mut messages =
         Messages::new(&["$A||first", "$A||E1 CREATE evil\r\nE2 CREATE evil\r\n", "$A||third"]);
     let mut proof = Proof::default();
@@ -179,7 +181,8 @@ fn window_is_bounded_and_does_not_deadlock() {
     let server = Server::new(nature, &log);
     let (mut wire, _) = connect(server, line);
     let stopped = AtomicBool::new(false);
-    let terms = Terms { ways: PLUS, limit: None, refusals: &[], windows_stopped: &stopped };
+    let terms =
+        Terms { ways: PLUS, limit: None, refusals: &[], windows_stopped: &stopped, gate: None };
     let inbox = WireName::new(*b"INBOX");
     let mut proof = Proof::default();
     let flags = [Flag::Seen].into_iter().collect();
@@ -202,7 +205,8 @@ fn octets_in_the_window_are_bounded() {
     let server = Server::new(Nature::default(), &log);
     let (mut wire, _) = connect(server, Line::default());
     let stopped = AtomicBool::new(false);
-    let terms = Terms { ways: PLUS, limit: None, refusals: &[], windows_stopped: &stopped };
+    let terms =
+        Terms { ways: PLUS, limit: None, refusals: &[], windows_stopped: &stopped, gate: None };
     let inbox = WireName::new(*b"INBOX");
     let mut proof = Proof::default();
     let flags = [Flag::Seen].into_iter().collect();
