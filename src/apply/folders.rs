@@ -25,9 +25,14 @@ impl Run<'_> {
                 asked.push((wire, role));
             }
         }
+        let mut listing = None;
         let ends = self.each_or_all(
             &asked,
-            |destination, asked| destination.create_all(asked),
+            |destination, asked| {
+                let created = destination.create_all(asked)?;
+                listing = created.listing;
+                Ok(created.ends)
+            },
             |destination, (wire, role)| destination.create(wire, *role),
         )?;
         let mut created = Vec::new();
@@ -40,7 +45,10 @@ impl Run<'_> {
         if created.is_empty() {
             return Ok(before);
         }
-        let after = self.list_destination()?;
+        let after = match listing {
+            Some(listing) => listing.into(),
+            None => self.list_destination()?,
+        };
         for (name, wire) in created {
             if after.among(&wire, &wires).is_some() {
                 self.done.created += 1;
@@ -113,7 +121,7 @@ impl Run<'_> {
     fn each_or_all<T>(
         &mut self,
         asked: &[T],
-        all: impl Fn(&mut dyn Destination, &[T]) -> Result<Ends, StoreError>,
+        mut all: impl FnMut(&mut dyn Destination, &[T]) -> Result<Ends, StoreError>,
         each: impl Fn(&mut dyn Destination, &T) -> Result<(), StoreError>,
     ) -> Result<Ends, Fatal> {
         if asked.is_empty() {

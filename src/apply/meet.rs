@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
+use std::thread;
 
 use crate::apply::copy::{Trouble, at};
 use crate::apply::fatal::Fatal;
-use crate::apply::run::Run;
+use crate::apply::run::{Run, telling};
 use crate::apply::work::Work;
 use crate::inspect;
+use crate::inspect::SideSeen;
 use crate::mail::{FolderName, Side, WireName};
 use crate::plan::{Account, Reason, Witness};
 use crate::session;
@@ -47,16 +50,36 @@ impl Run<'_> {
         Ok(destination.listing)
     }
 
-    /// Counts once more what the source holds: mail that came since the plan was made is left for the
-    /// next one, and then both sides are not equal.
-    pub(super) fn see_whether_the_source_moved_on(&mut self) -> Result<(), Fatal> {
+    /// Lists the source once more, while `work` is done at the destination.
+    pub(super) fn look_at_the_source_while(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), Fatal>,
+    ) -> Result<SideSeen, Fatal> {
         let accounts = self.work.header.as_ref().and_then(|header| header.accounts.first());
         let root = accounts.and_then(|accounts| accounts.source.root.clone());
-        let seen = self
-            .persist(|run| {
-                inspect::meet(run.source()?, Side::Source, root.clone()).map_err(at(Side::Source))
-            })
-            .map_err(Trouble::into_fatal)?;
+        let patience = self.patience();
+        let mut source = self.source.take(&patience, &mut telling(&mut *self.watch))?;
+        let (seen, done) = thread::scope(|scope| {
+            let look = scope.spawn(|| inspect::meet(&mut *source, Side::Source, root.clone()));
+            let done = work(self);
+            (look.join().unwrap_or_else(|panic| resume_unwind(panic)), done)
+        });
+        self.source.put_back(source);
+        done?;
+        let mut first = Some(seen);
+        self.persist(|run| {
+            let seen = match first.take() {
+                Some(seen) => seen,
+                None => inspect::meet(run.source()?, Side::Source, root.clone()),
+            };
+            seen.map_err(at(Side::Source))
+        })
+        .map_err(Trouble::into_fatal)
+    }
+
+    /// Sees whether mail came since the plan was made: it is left for the next plan, and then both sides
+    /// are not equal.
+    pub(super) fn see_whether_the_source_moved_on(&mut self, seen: &SideSeen) -> Result<(), Fatal> {
         self.done.source_moved_on |= has_a_new_folder(self.work, &seen.tree);
         let pairs: Vec<_> = self.work.pairs.iter().map(|pair| pair.source.clone()).collect();
         for folder in pairs {

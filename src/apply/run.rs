@@ -202,10 +202,10 @@ impl<'r> Run<'r> {
         if self.only.flags() {
             self.change_flags()?;
         }
-        if self.only.subscriptions() {
-            self.subscribe(&spellings)?;
-        }
-        self.see_whether_the_source_moved_on()
+        let seen = self.look_at_the_source_while(|run| {
+            if run.only.subscriptions() { run.subscribe(&spellings) } else { Ok(()) }
+        })?;
+        self.see_whether_the_source_moved_on(&seen)
     }
 
     /// Makes the folders of the plan; returns how the destination spells its names.

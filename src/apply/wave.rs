@@ -17,8 +17,8 @@ use crate::apply::run::{Run, telling};
 use crate::apply::work::CopySet;
 use crate::mail::{InternalDate, Side, Uid, WireName};
 use crate::store::{
-    Compression, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead,
-    StoreError, Survey, VisitSink,
+    FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead, StoreError,
+    Survey, VisitSink,
 };
 
 /// What the speed of a line is told from, in octets.
@@ -119,8 +119,7 @@ impl<'r> Run<'r> {
         let sets = rest.iter().flat_map(|&number| groups[number].all_sets());
         let octets: u64 = sets.map(|(_, set)| set.octets).sum();
         let (source, destination) = self.both()?;
-        let undecided =
-            [source.compression(), destination.compression()].contains(&Compression::Undecided);
+        let undecided = source.wants_measuring() || destination.wants_measuring();
         Ok(undecided && octets >= SAMPLE_WORTH)
     }
 

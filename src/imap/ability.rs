@@ -51,6 +51,7 @@ mod tests {
             &words,
             &Known {
                 gate: None,
+                id: Arc::default(),
                 server: String::new(),
                 refusals: Arc::from([]),
                 refuses_empty: true,

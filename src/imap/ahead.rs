@@ -51,6 +51,9 @@ pub(super) fn put(
 type Each<'a> =
     dyn FnMut(&mut Session, usize, Result<Reply, Refusal>) -> Result<(), StoreError> + 'a;
 
+/// What became of each of several commands.
+pub(super) type Answers = Vec<Result<Reply, Refusal>>;
+
 impl Session {
     /// Runs commands, each of which [`is_short`], without waiting for one before the next is sent, and
     /// hands on what became of each, in the order of the answers.
@@ -98,5 +101,32 @@ impl Session {
                 each(session, place, answer)?;
             }
         })
+    }
+
+    /// Runs commands that do not depend on each other, without waiting for one before the next is sent
+    /// where that can be, and returns what became of each. One that was put off is run again by itself.
+    ///
+    /// # Errors
+    ///
+    /// Those that end the connection.
+    pub(super) fn run_all(&mut self, commands: &[Command]) -> Result<Answers, StoreError> {
+        let mut ends: Vec<Option<Result<Reply, Refusal>>> = vec![None; commands.len()];
+        let short = |place: &usize| commands.get(*place).is_some_and(is_short);
+        let places: Vec<usize> = (0..commands.len()).filter(short).collect();
+        let ahead: Vec<Command> = places.iter().map(|place| commands[*place].clone()).collect();
+        self.run_ahead(&ahead, &mut |_, at, answer| {
+            let is_put_off = answer.as_ref().is_err_and(Refusal::asks_for_patience);
+            ends[places[at]] = (!is_put_off).then_some(answer);
+            Ok(())
+        })?;
+        let mut all = Vec::new();
+        for (command, end) in commands.iter().zip(ends) {
+            all.push(match end.map_or_else(|| self.run(command).map(Ok), Ok) {
+                Ok(end) => end,
+                Err(StoreError::Refused(refusal)) => Err(refusal),
+                Err(fault) => return Err(fault),
+            });
+        }
+        Ok(all)
     }
 }

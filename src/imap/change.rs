@@ -1,10 +1,11 @@
 //! Making folders and subscribing to them.
 
-use crate::imap::ahead;
+use crate::imap::ahead::Answers;
 use crate::imap::request::Command;
 use crate::imap::session::Session;
 use crate::mail::Role;
 use crate::mail::WireName;
+use crate::store::Created;
 use crate::store::Refusal;
 use crate::store::ResponseCode;
 use crate::store::StoreError;
@@ -54,7 +55,9 @@ impl Session {
     }
 
     /// Creates folders in this order, as [`create`](Self::create) does each, and tells what became of
-    /// each. What the server refuses at first is tried again one by one, behind all others.
+    /// each. What the server refuses at first is tried again one by one, behind all others. A listing is
+    /// asked for in the same breath; a server that looks before it has made all of them is not
+    /// listened to.
     ///
     /// # Errors
     ///
@@ -62,18 +65,26 @@ impl Session {
     pub(super) fn create_all(
         &mut self,
         folders: &[(WireName, Option<Role>)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    ) -> Result<Created, StoreError> {
         let commands: Vec<_> =
             folders.iter().map(|(folder, role)| self.to_create(folder, *role)).collect();
-        self.each_ahead(
-            &commands,
-            &mut |refusal| is_there(refusal),
-            &mut |session, place| {
-                let (folder, role) = &folders[place];
-                session.create(folder, *role)
-            },
-            &mut |session, place| session.accepted(&folders[place].0),
-        )
+        let (answers, gathered) = self.run_all_and_list(commands)?;
+        let listing = match gathered {
+            Some(gathered) if folders.iter().all(|(folder, _)| gathered.has(folder)) => {
+                Some(self.listing(gathered)?)
+            }
+            _ => None,
+        };
+        for ((folder, _), answer) in folders.iter().zip(&answers) {
+            if answer.is_ok() {
+                self.accepted(folder);
+            }
+        }
+        let ends = self.ends(answers, is_there, |session, place| {
+            let (folder, role) = &folders[place];
+            session.create(folder, *role)
+        })?;
+        Ok(Created { ends, listing })
     }
 
     fn to_create(&self, folder: &WireName, role: Option<Role>) -> Command {
@@ -96,42 +107,22 @@ impl Session {
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         let commands: Vec<_> =
             folders.iter().map(|folder| Command::new("SUBSCRIBE").folder(folder)).collect();
-        self.each_ahead(
-            &commands,
-            &mut |_| false,
-            &mut |session, place| session.subscribe(&folders[place]),
-            &mut |_, _| {},
-        )
+        let answers = self.run_all(&commands)?;
+        self.ends(answers, |_| false, |session, place| session.subscribe(&folders[place]))
     }
 
-    /// Sends commands ahead where they can be, and does by itself what was refused, or cannot be sent
-    /// ahead.
-    fn each_ahead(
+    /// What became of commands that were run together: what was refused, and is not as good as done, is
+    /// done again by itself.
+    fn ends(
         &mut self,
-        commands: &[Command],
-        is_as_good: &mut dyn FnMut(&Refusal) -> bool,
-        alone: &mut dyn FnMut(&mut Self, usize) -> Result<(), StoreError>,
-        done: &mut dyn FnMut(&mut Self, usize),
+        answers: Answers,
+        is_as_good: impl Fn(&Refusal) -> bool,
+        mut alone: impl FnMut(&mut Self, usize) -> Result<(), StoreError>,
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let places: Vec<usize> =
-            (0..commands.len()).filter(|place| ahead::is_short(&commands[*place])).collect();
-        let short: Vec<_> = places.iter().map(|place| commands[*place].clone()).collect();
-        let mut is_done = vec![false; commands.len()];
-        self.run_ahead(&short, &mut |session, at, answer| {
-            let place = places[at];
-            is_done[place] = match answer {
-                Ok(_) => {
-                    done(session, place);
-                    true
-                }
-                Err(refusal) => is_as_good(&refusal),
-            };
-            Ok(())
-        })?;
         let mut ends = Vec::new();
-        for (place, is_done) in is_done.into_iter().enumerate() {
-            let end = if is_done { Ok(()) } else { alone(self, place) };
-            match end {
+        for (place, answer) in answers.into_iter().enumerate() {
+            let is_done = answer.as_ref().err().is_none_or(&is_as_good);
+            match if is_done { Ok(()) } else { alone(self, place) } {
                 Err(fault) if !fault.connection_is_good() => return Err(fault),
                 end => ends.push(end),
             }

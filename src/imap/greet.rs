@@ -4,6 +4,9 @@
 //!
 //! * Never logs in to a server that greets as logged in already: nobody knows as whom.
 
+use std::sync::Arc;
+use std::sync::OnceLock;
+
 use crate::imap::connect::Secured;
 use crate::imap::login;
 use crate::imap::login::Cover;
@@ -53,6 +56,7 @@ fn log_in(
     let (imap, capabilities, mechanism) =
         authenticate(&tap, hello.client, &hello.capabilities, cover, credentials)?;
     let redactor = Redactor::new(credentials);
+    let id = Arc::clone(&known.id);
     let seen = ServerSeen {
         greeting: redactor.clean(hello.greeting),
         id: None,
@@ -67,21 +71,30 @@ fn log_in(
         Some(capabilities) => capabilities,
         None => capabilities_of(&session.run(&Command::new("CAPABILITY"))?).unwrap_or_default(),
     };
-    let id =
-        if capabilities.iter().any(|word| word == "ID") { ask_id(&mut session)? } else { None };
+    let has_id = capabilities.iter().any(|word| word == "ID");
+    let id = if has_id { exchange_ids(&mut session, &id)? } else { None };
     session.learn(&capabilities, id);
     session.consider_compression()?;
     Ok(session)
 }
 
-/// Exchanges ID (RFC 2971), which a server may refuse.
-fn ask_id(session: &mut Session) -> Result<Option<String>, StoreError> {
-    let own = format!("(\"name\" \"mailferry\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));
-    match session.run(&Command::new("ID").words(&own)) {
-        Ok(reply) => Ok(id_of(&reply)),
-        Err(StoreError::Refused(_)) => Ok(None),
-        Err(fault) => Err(fault),
+/// Exchanges ID (RFC 2971), which a server may refuse. Where it is known who the server is, its answer
+/// is not waited for.
+fn exchange_ids(
+    session: &mut Session,
+    known: &OnceLock<Option<String>>,
+) -> Result<Option<String>, StoreError> {
+    let own = format!("ID (\"name\" \"mailferry\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));
+    if let Some(id) = known.get() {
+        session.say_aside(&own)?;
+        return Ok(id.clone());
     }
+    let id = match session.run(&Command::new(&own)) {
+        Ok(reply) => id_of(&reply),
+        Err(StoreError::Refused(_)) => None,
+        Err(fault) => return Err(fault),
+    };
+    Ok(known.get_or_init(|| id).clone())
 }
 
 /// What came before the login.

@@ -11,6 +11,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use imap::Authenticator as _;
 use rsasl::callback::Context;
 use rsasl::callback::Request;
 use rsasl::callback::SessionCallback;
@@ -190,6 +191,20 @@ impl imap::Authenticator for Dialogue {
     }
 }
 
+/// The first response of the client, in base64, where the mechanism begins with it and the server takes
+/// it with the command (SASL-IR, RFC 4959).
+fn initial_response(
+    mechanism: Mechanism,
+    capabilities: &[String],
+    credentials: &Credentials,
+) -> Result<Option<Zeroizing<String>>, StoreError> {
+    if mechanism != Mechanism::Plain || !capabilities.iter().any(|word| word == "SASL-IR") {
+        return Ok(None);
+    }
+    let response = Dialogue::new(mechanism, credentials)?.process(b"");
+    Ok(Some(Zeroizing::new(STANDARD.encode(&*response))))
+}
+
 /// Logs in with the one mechanism that fits.
 ///
 /// # Errors
@@ -205,8 +220,15 @@ pub(super) fn log_in(
     let mechanism = Mechanism::choose(capabilities, cover, credentials)?;
     let logged_in = match mechanism {
         Mechanism::Plain | Mechanism::Login => {
+            // A server that asks all the same is answered.
             let dialogue = Dialogue::new(mechanism, credentials)?;
-            client.authenticate(mechanism.as_str(), &dialogue)
+            match initial_response(mechanism, capabilities, credentials)? {
+                Some(response) => {
+                    let words = [mechanism.as_str(), " ", response.as_str()];
+                    client.authenticate(Zeroizing::new(words.concat()).as_str(), &dialogue)
+                }
+                None => client.authenticate(mechanism.as_str(), &dialogue),
+            }
         }
         Mechanism::LoginCommand => {
             client.login(&credentials.user, credentials.password.expose_secret())
@@ -368,7 +390,6 @@ mod tests {
 
     #[test]
     fn the_dialogues_say_what_the_mechanisms_want() {
-        use imap::Authenticator as _;
         let plain = Dialogue::new(Mechanism::Plain, &joe("pass")).unwrap();
         assert_eq!(plain.process(b"").as_slice(), b"\0joe\0pass");
         let login = Dialogue::new(Mechanism::Login, &joe("pass")).unwrap();

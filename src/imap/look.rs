@@ -8,11 +8,13 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::imap::ahead::Answers;
 use crate::imap::reader;
 use crate::imap::reader::Data;
 use crate::imap::reader::ListLine;
 use crate::imap::reader::Parsed;
 use crate::imap::request::Command;
+use crate::imap::session::Namespaces;
 use crate::imap::session::Reply;
 use crate::imap::session::Session;
 use crate::mail::Role;
@@ -37,18 +39,23 @@ impl Session {
     ///
     /// Any [`StoreError`]; then nothing of the listing is told.
     pub(super) fn list(&mut self) -> Result<Listing, StoreError> {
-        let (personal, others) = self.namespaces()?;
         let mut gathered = Gathered::default();
-        self.list_under(&WireName::new(*b""), &mut gathered)?;
+        self.list_under(&everything(), &mut gathered)?;
+        self.listing(gathered)
+    }
+
+    /// The listing that was gathered, with what servers keep out of `LIST "" *`.
+    pub(super) fn listing(&mut self, mut gathered: Gathered) -> Result<Listing, StoreError> {
+        let (personal, others) = self.namespaces().cloned().unwrap_or_default();
         for namespace in personal.iter().take(NAMESPACES_MAX) {
             let prefix = namespace.prefix.as_octets();
             let plain = !prefix.is_empty() && !prefix.iter().any(|octet| b"*%".contains(octet));
-            // Some servers keep namespaces such as `#mh/` out of `LIST "" *`.
+            // Such as `#mh/`.
             if plain && !gathered.has_below(prefix) {
                 self.list_under(&namespace.prefix, &mut gathered)?;
             }
         }
-        if !gathered.has_inbox() {
+        if !gathered.has(&WireName::new(*b"INBOX")) {
             let reply = self.run(&Command::new("LIST \"\" INBOX"))?;
             gathered.take(&reply)?;
         }
@@ -56,41 +63,57 @@ impl Session {
         Ok(Listing { personal, others, rows })
     }
 
-    fn namespaces(&mut self) -> Result<(Vec<Namespace>, Vec<Namespace>), StoreError> {
-        if !self.abilities().namespace {
-            return Ok((Vec::new(), Vec::new()));
+    /// Runs commands, and lists all folders behind them without waiting. Nothing of the listing is told
+    /// where it has to be asked for otherwise.
+    pub(super) fn run_all_and_list(
+        &mut self,
+        mut commands: Vec<Command>,
+    ) -> Result<(Answers, Option<Gathered>), StoreError> {
+        let before = commands.len();
+        commands.extend(self.to_list(&everything()));
+        let mut answers = self.run_all(&commands)?;
+        let mut gathered = self.namespaces().is_some().then(Gathered::default);
+        for answer in answers.split_off(before) {
+            let took = |all: &mut Gathered| answer.as_ref().is_ok_and(|it| all.take(it).is_ok());
+            gathered = gathered.take_if(took);
         }
-        match self.run(&Command::new("NAMESPACE")) {
-            Ok(reply) => Ok(reply
-                .data()
-                .find_map(|data| match data {
-                    Data::Namespace { personal, others } => Some((personal, others)),
-                    _ => None,
-                })
-                .unwrap_or_default()),
-            Err(StoreError::Refused(_)) => Ok((Vec::new(), Vec::new())),
-            Err(fault) => Err(fault),
-        }
+        Ok((answers, gathered))
     }
 
-    /// Lists all that begins with `prefix`: at one go where the server can, else with LSUB.
+    /// Lists all that begins with `prefix`: at one go where the server can, else with LSUB. The first time
+    /// the namespaces are asked for along with it: they stay what they are as long as the session.
     fn list_under(&mut self, prefix: &WireName, gathered: &mut Gathered) -> Result<(), StoreError> {
-        let pattern = [prefix.as_octets(), b"*"].concat();
-        if self.abilities().list_extended {
-            let command = Command::new("LIST \"\"")
-                .string(&pattern)
-                .words(&return_options(&self.at_status()));
-            match self.run(&command) {
-                Ok(reply) => return gathered.take(&reply),
+        let mut commands = self.to_list(prefix);
+        let asks = self.namespaces().is_none() && self.abilities().namespace;
+        if asks {
+            commands.insert(0, Command::new("NAMESPACE"));
+        }
+        let mut answers = self.run_all(&commands)?.into_iter();
+        if asks && let Some(answer) = answers.next() {
+            self.set_namespaces(answer.as_ref().map(namespaces).unwrap_or_default());
+        }
+        for answer in answers {
+            match answer {
+                Ok(reply) => gathered.take(&reply)?,
                 // It announced what it then does not take; the old way works everywhere.
-                Err(StoreError::Refused(_)) => {}
-                Err(fault) => return Err(fault),
+                Err(_) if self.abilities().list_extended => {
+                    for command in by_two(prefix) {
+                        gathered.take(&self.run(&command)?)?;
+                    }
+                }
+                Err(refusal) => return Err(StoreError::Refused(refusal)),
             }
         }
-        let reply = self.run(&Command::new("LIST \"\"").string(&pattern))?;
-        gathered.take(&reply)?;
-        let reply = self.run(&Command::new("LSUB \"\"").string(&pattern))?;
-        gathered.take(&reply)
+        Ok(())
+    }
+
+    /// The commands that list all that begins with `prefix`.
+    fn to_list(&self, prefix: &WireName) -> Vec<Command> {
+        if !self.abilities().list_extended {
+            return by_two(prefix).into();
+        }
+        let command = Command::new("LIST \"\"").string(&pattern_of(prefix));
+        vec![command.words(&return_options(&self.at_status()))]
     }
 
     /// Reads counts of a folder without opening it.
@@ -141,6 +164,30 @@ impl Session {
     }
 }
 
+/// The prefix of every name.
+fn everything() -> WireName {
+    WireName::new(*b"")
+}
+
+/// All that begins with a prefix, as LIST asks for it.
+fn pattern_of(prefix: &WireName) -> Vec<u8> {
+    [prefix.as_octets(), b"*"].concat()
+}
+
+/// The commands that list folders and then subscriptions.
+fn by_two(prefix: &WireName) -> [Command; 2] {
+    ["LIST \"\"", "LSUB \"\""].map(|verb| Command::new(verb).string(&pattern_of(prefix)))
+}
+
+/// What NAMESPACE told: the personal ones, and all others.
+fn namespaces(reply: &Reply) -> Namespaces {
+    let mut told = reply.data().filter_map(|data| match data {
+        Data::Namespace { personal, others } => Some((personal, others)),
+        _ => None,
+    });
+    told.next().unwrap_or_default()
+}
+
 fn return_options(abilities: &Abilities) -> String {
     let mut options = vec!["SUBSCRIBED".to_owned()];
     if abilities.special_use {
@@ -178,7 +225,7 @@ fn folded(name: &WireName) -> WireName {
 
 /// Rows as they come, in any order and number.
 #[derive(Default)]
-struct Gathered {
+pub(super) struct Gathered {
     rows: Vec<ListRow>,
     /// Where in `rows` each folder is.
     places: BTreeMap<WireName, usize>,
@@ -243,8 +290,9 @@ impl Gathered {
         }
     }
 
-    fn has_inbox(&self) -> bool {
-        self.places.contains_key(&WireName::new(*b"INBOX"))
+    /// Tells whether there is a folder of this name.
+    pub(super) fn has(&self, name: &WireName) -> bool {
+        self.places.contains_key(&folded(name))
     }
 
     /// Tells whether any folder is below a prefix such as `INBOX.`.

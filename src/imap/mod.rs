@@ -16,6 +16,7 @@ mod ability;
 mod ahead;
 mod append;
 mod change;
+mod clean;
 mod command;
 mod compress;
 mod connect;

@@ -123,7 +123,10 @@ impl Session {
             folders.iter().map(|folder| self.to_open(folder, Access::Write)).collect();
         let places: Vec<usize> =
             (0..folders.len()).filter(|place| ahead::is_short(&commands[*place])).collect();
-        let short: Vec<_> = places.iter().map(|place| commands[*place].clone()).collect();
+        let mut short: Vec<_> = places.iter().map(|place| commands[*place].clone()).collect();
+        if !short.is_empty() && self.can_unselect() {
+            short.push(Command::new("UNSELECT"));
+        }
         let mut turn = 0;
         self.set_open(None);
         self.run_ahead(&short, &mut |session, at, answer| {
@@ -132,7 +135,8 @@ impl Session {
             }
             turn += 1;
             session.set_open(None);
-            let folder = &folders[places[at]];
+            let Some(&place) = places.get(at) else { return Ok(()) };
+            let folder = &folders[place];
             let Ok(reply) = answer else { return Ok(()) };
             session.accepted(folder);
             let is_told =
@@ -142,7 +146,7 @@ impl Session {
                 && is_told(&state)
                 && session.enter(folder, Access::Write, state.clone()).is_ok()
             {
-                states[places[at]] = Some(state);
+                states[place] = Some(state);
             }
             Ok(())
         })?;

@@ -40,6 +40,7 @@ use crate::store::AppendOutcome;
 use crate::store::AppendQueue;
 use crate::store::Compression;
 use crate::store::Connect;
+use crate::store::Created;
 use crate::store::Destination;
 use crate::store::FetchOutcome;
 use crate::store::FetchSink;
@@ -92,6 +93,10 @@ impl<M: Send> Look for Port<M> {
 
     fn compression(&self) -> Compression {
         self.session.compression()
+    }
+
+    fn wants_measuring(&self) -> bool {
+        self.session.wants_measuring()
     }
 
     fn list(&mut self) -> Result<Listing, StoreError> {
@@ -208,10 +213,7 @@ impl Destination for Port<Adds> {
         self.session.create(folder, role)
     }
 
-    fn create_all(
-        &mut self,
-        folders: &[(WireName, Option<Role>)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    fn create_all(&mut self, folders: &[(WireName, Option<Role>)]) -> Result<Created, StoreError> {
         self.session.create_all(folders)
     }
 
@@ -280,6 +282,7 @@ impl Connector {
             windows_stopped: Arc::new(AtomicBool::new(false)),
             compression: Agreement::new(server.compress),
             gate: None,
+            id: Arc::default(),
         };
         let refused = Arc::default();
         Self { server, side, credentials, known, refused, beside: false, lot: None }

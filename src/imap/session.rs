@@ -12,14 +12,15 @@
 //! * Never sends a non-synchronising literal here.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use crate::imap::ability;
 use crate::imap::append;
 use crate::imap::append::Proof;
 use crate::imap::append::Terms;
+use crate::imap::clean::CleanQueue;
 use crate::imap::command::foreign_tag;
 use crate::imap::compress::Agreement;
 use crate::imap::compress::Compressor;
@@ -42,22 +43,18 @@ use crate::imap::tap::Tap;
 use crate::imap::wire::Wire;
 use crate::limit::Gate;
 use crate::limit::Slot;
-use crate::mail::FlagSet;
 use crate::mail::MailboxId;
 use crate::mail::UidValidity;
 use crate::mail::WireName;
 use crate::store::Abilities;
-use crate::store::AppendMessage;
 use crate::store::AppendOutcome;
 use crate::store::AppendQueue;
-use crate::store::AppendResult;
 use crate::store::Compression;
 use crate::store::FolderState;
+use crate::store::Namespace;
 use crate::store::Refusal;
 use crate::store::ServerSeen;
 use crate::store::StoreError;
-use crate::store::Ticket;
-use crate::store::Wait;
 
 /// How often a command is sent again that the server put off.
 const PUT_OFF_MAX: u32 = 3;
@@ -77,7 +74,13 @@ pub(super) struct Known {
     pub(super) compression: Agreement,
     /// The gate that every connection to it passes.
     pub(super) gate: Option<Gate>,
+    /// What it said of itself to ID, once the first session has asked: the others say who they are,
+    /// which some servers insist on, and do not wait.
+    pub(super) id: Arc<OnceLock<Option<String>>>,
 }
+
+/// The personal namespaces, and those of others (RFC 2342).
+pub(super) type Namespaces = (Vec<Namespace>, Vec<Namespace>);
 
 /// The folder that is open.
 #[derive(Clone, Debug)]
@@ -123,6 +126,8 @@ pub(super) struct Session {
     redactor: Redactor,
     open: Option<OpenFolder>,
     can_unselect: bool,
+    /// Once they were asked for.
+    namespaces: Option<Namespaces>,
     /// Counts the connection; nothing where nobody counts.
     slot: Option<Slot>,
     /// What this server has accepted in an APPEND on this connection.
@@ -150,6 +155,7 @@ impl Session {
             redactor,
             open: None,
             can_unselect: false,
+            namespaces: None,
             slot: None,
             proof: Proof::default(),
             identities: BTreeMap::new(),
@@ -169,6 +175,13 @@ impl Session {
     /// Whether the session compresses, and why.
     pub(super) const fn compression(&self) -> Compression {
         self.compressor.state()
+    }
+
+    /// Tells whether it is open if the session is to compress, and nothing was measured yet that
+    /// decides it.
+    pub(super) fn wants_measuring(&self) -> bool {
+        self.compressor.state() == Compression::Undecided
+            && !self.compressor.is_due(self.tap.exchange().wire_mut())
     }
 
     /// Has the session compress, if enough is known by now to say that it is worth it. To be called
@@ -296,6 +309,18 @@ impl Session {
         pace.moves(Some(Way::Up));
         pace.is_far();
         (0..2).for_each(|_| pace.sent(1 << 20, std::time::Duration::from_secs(1)));
+    }
+
+    /// Sends a command, given without tag and line end, along with the next one. Nobody waits for what
+    /// becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// Those that end the connection.
+    pub(super) fn say_aside(&mut self, command: &str) -> Result<(), StoreError> {
+        self.pass_the_gate()?;
+        let said = self.tap.exchange().wire_mut().put_aside(command);
+        said.map_err(|fault| self.settle(fault))
     }
 
     /// Notes that a command with this name's octets was answered OK.
@@ -432,6 +457,15 @@ impl Session {
         self.open.as_mut().map(|open| &mut open.opened)
     }
 
+    /// The namespaces, once they were asked for.
+    pub(super) const fn namespaces(&self) -> Option<&Namespaces> {
+        self.namespaces.as_ref()
+    }
+
+    pub(super) fn set_namespaces(&mut self, namespaces: Namespaces) {
+        self.namespaces = Some(namespaces);
+    }
+
     /// Tells whether the server knows UNSELECT (RFC 3691).
     pub(super) const fn can_unselect(&self) -> bool {
         self.can_unselect
@@ -473,43 +507,6 @@ impl Session {
         }
         drop(exchange);
         self.give_up();
-    }
-}
-
-/// A queue whose results are freed of secrets.
-struct CleanQueue<'a> {
-    queue: &'a mut dyn AppendQueue,
-    redactor: &'a Redactor,
-}
-
-impl AppendQueue for CleanQueue<'_> {
-    fn next(&mut self, wait: Wait) -> Option<AppendMessage> {
-        self.queue.next(wait)
-    }
-
-    fn coming(&self, each: &mut dyn FnMut(&WireName, &FlagSet)) {
-        self.queue.coming(each);
-    }
-
-    fn ended(&self) -> bool {
-        self.queue.ended()
-    }
-
-    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        self.queue.body(sink)
-    }
-
-    fn done(&mut self, ticket: Ticket, result: AppendResult) {
-        let result = match result {
-            AppendResult::Refused(refusal) => {
-                AppendResult::Refused(self.redactor.clean_refusal(refusal))
-            }
-            AppendResult::RefusedTogether(refusal, batch) => {
-                AppendResult::RefusedTogether(self.redactor.clean_refusal(refusal), batch)
-            }
-            other => other,
-        };
-        self.queue.done(ticket, result);
     }
 }
 

@@ -41,18 +41,26 @@ fn begin_agreed(
     then: Then,
     compression: Agreement,
 ) -> (Result<Session, StoreError>, Sent) {
+    begin_known(answers, then, Known { compression, ..known() })
+}
+
+fn begin_known(answers: &[&[u8]], then: Then, known: Known) -> (Result<Session, StoreError>, Sent) {
     let (wire, sent) = scripted::wire(answers, then);
     let credentials = Credentials::new("joe".to_owned(), SecretString::from("hunter2 is long"));
     let secured = Secured { version: "TLS 1.3", key: None };
-    let known = Known {
+    (greet::begin(wire, &secured, &credentials, known), sent)
+}
+
+fn known() -> Known {
+    Known {
         server: "imap.example:143".to_owned(),
         refusals: Arc::from([]),
         refuses_empty: false,
         windows_stopped: Arc::new(AtomicBool::new(false)),
-        compression,
+        compression: Agreement::default(),
         gate: None,
-    };
-    (greet::begin(wire, &secured, &credentials, known), sent)
+        id: Arc::default(),
+    }
 }
 
 /// A session whose server goes on with these answers after the login.
@@ -96,6 +104,41 @@ fn plain_dialogue_logs_in_and_capabilities_come_with_it() {
     assert_eq!(sent.lines().len(), 2);
     assert_eq!(session.seen().mechanism, "PLAIN");
     assert_eq!(session.seen().greeting, "ready");
+}
+
+#[test]
+fn later_sessions_say_who_they_are_and_do_not_wait() {
+    const ABLE: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 ID] in\r\n";
+    const ODD: &[u8] = b"* ID (\"name\" \"Odd\")\r\n$T OK\r\n";
+    let known = known();
+    let (first, _) = begin_known(&[GREETING, PLUS, ABLE, ODD], Then::Silence, known.clone());
+    assert_eq!(first.unwrap().seen().id.as_deref(), Some("Odd"));
+    for late in [ODD, b"$T BAD what\r\n", b"* NO [ALERT] x\r\n$T NO\r\n"] {
+        let answers = [GREETING, PLUS, ABLE, late, NOOP_OK, NOOP_OK];
+        let (begun, sent) = begin_known(&answers, Then::Silence, known.clone());
+        let mut session = begun.unwrap();
+        assert_eq!(session.seen().id.as_deref(), Some("Odd"));
+        assert_eq!(sent.lines().len(), 2, "it goes along with the next command");
+        command_ok(&mut session, "NOOP").unwrap();
+        command_ok(&mut session, "NOOP").unwrap();
+        assert!(sent.lines()[2].contains(" ID (\"name\" \"mailferry\""));
+    }
+}
+
+#[test]
+fn where_it_may_the_password_goes_with_the_command() {
+    const AT_ONCE: &[u8] = b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] ready\r\n";
+    let (begun, sent) = begin(&[AT_ONCE, LOGGED_IN], Then::Silence);
+    assert_eq!(begun.unwrap().seen().mechanism, "PLAIN");
+    assert_eq!(sent.lines(), ["a1 AUTHENTICATE PLAIN AGpvZQBodW50ZXIyIGlzIGxvbmc="]);
+    let (begun, sent) = begin(&[AT_ONCE, PLUS, LOGGED_IN], Then::Silence);
+    assert!(begun.is_ok(), "one that asks all the same is answered");
+    assert_eq!(sent.lines()[1], "AGpvZQBodW50ZXIyIGlzIGxvbmc=");
+    let (begun, sent) =
+        begin(&[AT_ONCE, b"$T NO no AGpvZQBodW50ZXIyIGlzIGxvbmc=\r\n"], Then::Close);
+    let refused = begun.err().unwrap();
+    assert_eq!(refused.to_string(), "the login was refused: NO no [secret]");
+    assert_eq!(sent.lines().len(), 1, "it is not tried again");
 }
 
 #[test]
@@ -358,7 +401,7 @@ fn listing_takes_the_old_way_where_the_new_one_is_refused() {
         rows,
         [("INBOX".into(), false), ("INBOX.we \"ird".into(), true), ("#mh/a".into(), false)]
     );
-    assert_eq!(sent.lines()[3], "a3 LIST \"\" \"*\" RETURN (SUBSCRIBED)");
+    assert_eq!(sent.lines()[3], "X2 LIST \"\" \"*\" RETURN (SUBSCRIBED)");
     assert_eq!((listing.personal.len(), listing.others.len()), (2, 1));
 }
 
@@ -605,28 +648,58 @@ fn folders_are_created_ahead_and_what_is_refused_is_tried_alone() {
             b"$T NO [ALREADYEXISTS] it is\r\n",
             b"$T NO no parent yet\r\n",
             b"$T NO [NOPERM] never\r\n",
+            // LIST and LSUB.
+            NOOP_OK,
+            NOOP_OK,
             // The one that needs a literal and the two that were refused, by themselves.
+            b"+ go\r\n",
+            NOOP_OK,
             b"$T NO no parent yet\r\n",
             b"$T NO\r\n",
             b"$T NO [NOPERM] never\r\n",
-            b"+ go\r\n",
-            b"$T OK\r\n",
         ],
         Then::Silence,
     );
     let folders = wires(&["a", "b", "c/d", "e", "caf\u{e9}"]).into_iter();
     let folders: Vec<_> = folders.map(|folder| (folder, None)).collect();
     let said = "the server said NO no parent yet the server said NO [NOPERM] never";
-    assert_eq!(ends(session.create_all(&folders)), format!(". . {said} ."));
+    let created = session.create_all(&folders);
+    assert!(created.as_ref().unwrap().listing.is_none(), "not all of them are listed");
+    assert_eq!(ends(created.map(|created| created.ends)), format!(". . {said} ."));
     let lines = sent.lines();
     assert_eq!(
         lines[2..6].concat(),
         "X1 CREATE \"a\"X2 CREATE \"b\"X3 CREATE \"c/d\"X4 CREATE \"e\""
     );
-    assert!(lines[6].ends_with("CREATE \"c/d\""), "{lines:?}");
-    assert!(lines[7].contains("STATUS \"c/d\""), "{lines:?}");
-    assert!(lines[8].ends_with("CREATE \"e\""), "{lines:?}");
-    assert!(lines[9].ends_with("CREATE {5}"), "{lines:?}");
+    assert!(lines[8].ends_with("CREATE {5}"), "{lines:?}");
+    assert!(lines[10].ends_with("CREATE \"c/d\""), "{lines:?}");
+    assert!(lines[11].contains("STATUS \"c/d\""), "{lines:?}");
+    assert!(lines[12].ends_with("CREATE \"e\""), "{lines:?}");
+}
+
+#[test]
+fn what_is_listed_behind_the_creation_counts_only_if_nothing_is_missing() {
+    let able: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 LIST-EXTENDED NAMESPACE] in\r\n";
+    let spaces: &[u8] = b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n$T OK\r\n";
+    let inbox: &[u8] = b"* LIST () \"/\" INBOX\r\n$T OK\r\n";
+    let one: &[u8] = b"* LIST () \"/\" INBOX\r\n* LIST () \"/\" a\r\n$T OK\r\n";
+    let both: &[u8] =
+        b"* LIST () \"/\" INBOX\r\n* LIST () \"/\" a\r\n* LIST () \"/\" b\r\n$T OK\r\n";
+    for (listed, told) in [(both, Some(3)), (one, None), (b"$T NO [INUSE]\r\n", None)] {
+        let answers =
+            [&[GREETING, PLUS, able, spaces, inbox, NOOP_OK, NOOP_OK, listed], &[listed][..]];
+        let (begun, sent) = begin(&answers.concat(), Then::Silence);
+        let mut session = begun.unwrap();
+        assert_eq!(session.list().unwrap().rows.len(), 1);
+        let folders: Vec<_> = wires(&["a", "b"]).into_iter().map(|name| (name, None)).collect();
+        let created = session.create_all(&folders).unwrap();
+        assert!(created.ends.iter().all(Result::is_ok));
+        assert_eq!(created.listing.map(|listing| listing.rows.len()), told);
+        let lines = sent.lines();
+        assert_eq!(lines[2], "X1 NAMESPACE");
+        assert!(lines[3].starts_with("X2 LIST \"\" \"*\" RETURN"), "{lines:?}");
+        assert!(lines[6].starts_with("X5 LIST \"\" \"*\" RETURN"), "{lines:?}");
+    }
 }
 
 #[test]

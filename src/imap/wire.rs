@@ -60,6 +60,8 @@ pub(super) struct Wire {
     sent_octets: u64,
     /// Octets that came since the last answer.
     chatter: u64,
+    /// The tag of a command whose answer nobody waits for.
+    owed: Option<String>,
     pace: Pace,
 }
 
@@ -109,6 +111,7 @@ impl Wire {
             bye: None,
             sent_octets: 0,
             chatter: 0,
+            owed: None,
             pace: Pace::default(),
         })
     }
@@ -291,9 +294,38 @@ impl Wire {
     /// Reads one whole response into `line`: literals stand in it as `{n}` CRLF and their octets, as
     /// they were sent. The last line end is left out.
     pub(super) fn response(&mut self, line: &mut Vec<u8>) -> Result<(), StoreError> {
-        line.clear();
-        let end = self.line(line)?;
-        self.rest_of_response(end, line)
+        loop {
+            line.clear();
+            let end = self.line(line)?;
+            self.rest_of_response(end, line)?;
+            if !self.is_owed(line) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Queues a command, given without tag and line end, to go along with the next one. How it ends is of
+    /// no interest, and not told.
+    ///
+    /// # Errors
+    ///
+    /// Those of sending.
+    pub(super) fn put_aside(&mut self, command: &str) -> Result<(), StoreError> {
+        let tag = self.tag();
+        self.put(format!("{tag} {command}\r\n").as_bytes())?;
+        self.owed = Some(tag);
+        Ok(())
+    }
+
+    /// Tells whether this response is how a command ended whose end is of no interest.
+    pub(super) fn is_owed(&mut self, line: &[u8]) -> bool {
+        let is_it = self.owed.as_ref().is_some_and(|tag| {
+            line.strip_prefix(tag.as_bytes()).is_some_and(|rest| rest.first() == Some(&b' '))
+        });
+        if is_it {
+            self.owed = None;
+        }
+        is_it
     }
 
     /// Reads the rest of a response whose first line, which ended so, is in `line` already.

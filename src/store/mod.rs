@@ -52,6 +52,10 @@ pub trait Look: Send {
     /// Whether this session compresses by now, and why.
     fn compression(&self) -> Compression;
 
+    /// Tells whether it is open if this session is to compress, and stays so for want of anything that
+    /// was measured.
+    fn wants_measuring(&self) -> bool;
+
     /// Lists namespaces and all folders of the personal namespace, with attributes, subscriptions
     /// and, where the server gives them along, counts.
     ///
@@ -157,6 +161,16 @@ pub trait Source: Look {
     }
 }
 
+/// What became of folders that were to be created.
+#[derive(Debug, Default)]
+pub struct Created {
+    /// Of each.
+    pub ends: Vec<Result<(), StoreError>>,
+    /// All folders that there are since then, where that came along: all of them were made, and each
+    /// is listed as it was asked for.
+    pub listing: Option<Listing>,
+}
+
 /// Adds mail, folders and subscriptions, and changes flags. Reading back comes with it.
 pub trait Destination: Source {
     /// Creates one folder, with a special use where the server can (RFC 6154 §3). Parents are not
@@ -173,18 +187,15 @@ pub trait Destination: Source {
     /// # Errors
     ///
     /// Those that end a connection; then nobody knows which of them were made.
-    fn create_all(
-        &mut self,
-        folders: &[(WireName, Option<Role>)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let mut made = Vec::new();
+    fn create_all(&mut self, folders: &[(WireName, Option<Role>)]) -> Result<Created, StoreError> {
+        let mut ends = Vec::new();
         for (folder, role) in folders {
             match self.create(folder, *role) {
                 Err(fault) if !fault.connection_is_good() => return Err(fault),
-                done => made.push(done),
+                end => ends.push(end),
             }
         }
-        Ok(made)
+        Ok(Created { ends, listing: None })
     }
 
     /// Subscribes to a folder. Twice is once.

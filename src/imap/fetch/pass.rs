@@ -262,6 +262,9 @@ impl<'a> Pass<'a> {
             return self.row(end);
         }
         self.wire.rest_of_response(end, &mut self.line)?;
+        if self.wire.is_owed(&self.line) {
+            return Ok(());
+        }
         let parsed = parse(&self.line);
         refuse_bye(&parsed)?;
         count(self.wire, &parsed, self.line.len())?;

@@ -215,6 +215,10 @@ impl Look for MemorySession {
         self.options.compression
     }
 
+    fn wants_measuring(&self) -> bool {
+        self.options.compression == Compression::Undecided
+    }
+
     fn list(&mut self) -> Result<Listing, StoreError> {
         self.perform(&Operation::List, |inner, options| {
             let lie = inner.faults.uid_next;
