@@ -3,7 +3,10 @@
 use std::io;
 use std::io::BufRead as _;
 use std::io::IsTerminal as _;
+use std::net::ToSocketAddrs as _;
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::thread;
 
 use crate::apply;
 use crate::apply::{Applied, Ends, Fatal, Only, Settings, Surroundings, Work};
@@ -30,7 +33,7 @@ use crate::report::model::{
     ApplyReport, CompressionDone, Copied, Deleted, FlagsDone, FoldersDone, WaitedFor,
 };
 use crate::report::{Body, Document, Next, PlanView, Problem, Saved, plan_screen};
-use crate::resolve::Migration;
+use crate::resolve::{Endpoint, Migration};
 use crate::session::{Clock as _, SystemClock};
 use crate::state;
 
@@ -280,10 +283,22 @@ fn carry_out(
     Ok(if printed.is_ok() { status } else { ExitStatus::Fault })
 }
 
-/// How many connections to either side there may be at once, at most.
+/// How many connections to either side there may be at once, at most. Where nobody says how many, a
+/// server on this machine gets no more than there are processors, which it shares with us.
 fn connections(migration: &Migration) -> u16 {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let processors = u16::try_from(processors).unwrap_or(u16::MAX);
+    let usual =
+        |end: &Endpoint| if is_here(end) { CONNECTIONS.min(processors) } else { CONNECTIONS };
     let ends = [&migration.source, &migration.destination];
-    ends.map(|end| end.limits.connections.unwrap_or(CONNECTIONS)).into_iter().min().unwrap_or(1)
+    let most = ends.map(|end| end.limits.connections.unwrap_or_else(|| usual(end)));
+    most.into_iter().min().unwrap_or(1)
+}
+
+/// Tells whether a server is on this machine, or a door to it is.
+fn is_here(end: &Endpoint) -> bool {
+    let addresses = (end.host.as_str(), end.port).to_socket_addrs();
+    addresses.is_ok_and(|mut all| all.any(|address| address.ip().is_loopback()))
 }
 
 /// Tells whether a plan has work in sections that were not asked for.
