@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::apply::event::Event;
 use crate::apply::fatal::Fatal;
+use crate::apply::folders::{Absent, Later};
 use crate::apply::group::{Group, PairTodo, Place};
 use crate::apply::pass;
 use crate::apply::pass::{Leg, Pass, Reading};
@@ -38,7 +39,11 @@ enum Round {
 impl Run<'_> {
     /// The destination folders into which something is to be copied, or in which something is open, in
     /// the order of work.
-    pub(super) fn groups(&mut self, spellings: &Spellings) -> Result<Vec<Group>, Fatal> {
+    pub(super) fn groups(
+        &mut self,
+        spellings: &Spellings,
+        later: &Later,
+    ) -> Result<Vec<Group>, Fatal> {
         let mut groups = Vec::new();
         let wires = self.work.destination_wires();
         for (planned, pairs) in self.work.groups() {
@@ -49,13 +54,18 @@ impl Run<'_> {
             if !copies && !self.is_unfinished(&first)? {
                 continue;
             }
-            let Some(wire) = spellings.among(&planned, &wires) else {
-                self.block_missing(&first, &pairs);
-                continue;
+            let (wire, absent) = match (spellings.among(&planned, &wires), later.get(&planned)) {
+                (Some(wire), _) => (wire, Absent::No),
+                (None, Some(path)) => (planned, Absent::ToCreate(path.clone())),
+                (None, None) => {
+                    self.block_missing(&first, &pairs);
+                    continue;
+                }
             };
             let todo = self.todo(&pairs)?;
             let mut group = Group::new(wire, first.destination.name, todo);
             group.listed_empty = spellings.is_empty(&group.wire);
+            group.absent = absent;
             groups.push(group);
         }
         Ok(groups)
@@ -76,12 +86,11 @@ impl Run<'_> {
 
     /// The destination folder is not there: it was deleted since the plan saw it, or could not be made.
     fn block_missing(&mut self, first: &FolderPair, pairs: &[u32]) {
-        let (reason, said) = match first.destination.seen {
-            Some(_) => {
-                self.done.stale = true;
-                (Reason::FolderStale, Some("the destination folder is gone".to_owned()))
-            }
-            None => (Reason::FolderRefused, self.refused.get(&first.destination.wire).cloned()),
+        let (reason, said) = if first.destination.seen.is_some() {
+            self.done.stale = true;
+            (Reason::FolderStale, Some("the destination folder is gone".to_owned()))
+        } else {
+            (Reason::FolderRefused, self.said_of_folder(&first.destination.wire))
         };
         for &pair in pairs {
             self.block_pair(pair, reason, said.clone());
@@ -155,6 +164,10 @@ impl Run<'_> {
 
     /// Opens both ends, looks, and moves the next messages.
     fn round(&mut self, group: &mut Group) -> Result<Round, Trouble> {
+        self.create_absent(std::slice::from_mut(group))?;
+        if matches!(group.absent, Absent::Refused) {
+            return Ok(Round::Done);
+        }
         let wire = group.wire.clone();
         let opened = match self.destination()?.open(&wire) {
             Err(StoreError::Refused(refusal)) if self.is_gone(&wire, &refusal)? => {

@@ -1,30 +1,147 @@
 //! The sections of a plan that concern whole folders: creating and subscribing.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::apply::copy::{Trouble, at};
 use crate::apply::fatal::Fatal;
+use crate::apply::group::Group;
 use crate::apply::run::{Run, folder_item};
 use crate::apply::spelling::Spellings;
-use crate::mail::{FolderName, Side, WireName};
+use crate::mail::{FolderName, Role, Side, WireName};
 use crate::plan::{Action, FolderPair, Reason};
-use crate::store::{Destination, Listing, StoreError};
+use crate::store::{Destination, StoreError};
 
 /// What became of each folder.
 type Ends = Vec<Result<(), StoreError>>;
 
+/// A folder that the plan creates.
+#[derive(Clone, Debug)]
+pub(super) struct ToCreate {
+    pub name: FolderName,
+    pub wire: WireName,
+    pub role: Option<Role>,
+}
+
+/// Folders that are made when it comes to them, each behind those above it that are not there yet.
+pub(super) type Later = BTreeMap<WireName, Vec<ToCreate>>;
+
+/// What is between a destination folder and its mail.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Absent {
+    /// Nothing: it is there.
+    #[default]
+    No,
+    /// These are to be made first, it itself as the last.
+    ToCreate(Vec<ToCreate>),
+    /// The server did not make it.
+    Refused,
+}
+
+impl ToCreate {
+    fn of(action: &Action) -> Option<Self> {
+        let Action::CreateFolder { name, wire, role, .. } = action else { return None };
+        Some(Self { name: name.clone(), wire: wire.clone(), role: *role })
+    }
+}
+
 impl Run<'_> {
-    /// Creates what the plan creates and the destination lacks; lists once more afterwards, since the
-    /// server's spelling of a name counts.
-    pub(super) fn create_folders(&mut self, listing: Listing) -> Result<Spellings, Fatal> {
-        let before = Spellings::from(listing);
+    /// Folders that need not be there before it comes to them, where there are more than so many: with
+    /// each folder that is there, some servers take longer for every message, because they add up what
+    /// all of them hold.
+    pub(super) fn left_for_later(&self, before: &Spellings, many: usize) -> Later {
+        let lacking: BTreeMap<FolderName, ToCreate> =
+            self.lacking(before).map(|create| (create.name.clone(), create)).collect();
+        let with_those_above = |create: &ToCreate| {
+            let mut path = vec![create.clone()];
+            let mut above = create.name.parent();
+            while let Some(name) = above {
+                path.extend(lacking.get(&name).cloned());
+                above = name.parent();
+            }
+            path.reverse();
+            path
+        };
+        let pairs = self.work.pairs.iter();
+        let filled: BTreeSet<&WireName> = pairs
+            .filter(|pair| self.work.copies.contains_key(&pair.pair))
+            .map(|pair| &pair.destination.wire)
+            .collect();
+        let filled = lacking.values().filter(|create| filled.contains(&create.wire));
+        let later: Later =
+            filled.map(|create| (create.wire.clone(), with_those_above(create))).collect();
+        if later.len() > many { later } else { Later::new() }
+    }
+
+    /// What the plan creates and the destination lacks.
+    fn lacking(&self, before: &Spellings) -> impl Iterator<Item = ToCreate> {
         let wires = self.work.destination_wires();
-        let (mut names, mut asked) = (Vec::new(), Vec::new());
-        for action in &self.work.creates {
-            let Action::CreateFolder { name, wire, role, .. } = action.clone() else { continue };
-            if before.among(&wire, &wires).is_none() {
-                names.push(name);
-                asked.push((wire, role));
+        let creates = self.work.creates.iter().filter_map(ToCreate::of);
+        creates.filter(move |create| before.among(&create.wire, &wires).is_none())
+    }
+
+    /// Creates what the plan creates and the destination lacks, but what is left for later.
+    pub(super) fn create_folders(
+        &mut self,
+        before: Spellings,
+        later: &Later,
+    ) -> Result<Spellings, Fatal> {
+        let later: BTreeSet<&WireName> =
+            later.values().flatten().map(|create| &create.wire).collect();
+        let now = self.lacking(&before).filter(|create| !later.contains(&create.wire)).collect();
+        Ok(self.make(now)?.unwrap_or(before))
+    }
+
+    /// Creates the folders of these groups that were left for later.
+    pub(super) fn create_absent(&mut self, groups: &mut [Group]) -> Result<(), Fatal> {
+        let mut asked = BTreeSet::new();
+        let mut absent = Vec::new();
+        for group in groups.iter() {
+            let Absent::ToCreate(path) = &group.absent else { continue };
+            // Another lane may have been faster.
+            let folders = self.tallies.folders();
+            let new = path.iter().filter(|create| {
+                !folders.is_known(&create.wire) && asked.insert(create.wire.clone())
+            });
+            absent.extend(new.cloned());
+        }
+        let made = self.make(absent)?;
+        for group in groups.iter_mut() {
+            if let Absent::ToCreate(_) = group.absent {
+                let wire = group.wire.clone();
+                let spelled = self.tallies.folders().spelled.get(&wire).cloned();
+                let Some(spelled) = spelled else {
+                    self.block_refused(group, &wire);
+                    continue;
+                };
+                group.absent = Absent::No;
+                group.listed_empty = made.as_ref().is_some_and(|made| made.is_empty(&spelled));
+                group.wire = spelled;
             }
         }
+        Ok(())
+    }
+
+    /// Ends a folder that the server did not make.
+    fn block_refused(&mut self, group: &mut Group, wire: &WireName) {
+        group.absent = Absent::Refused;
+        for todo in &mut group.pairs {
+            todo.sets.clear();
+            let said = self.said_of_folder(wire);
+            self.block_pair(todo.pair.pair, Reason::FolderRefused, said);
+        }
+    }
+
+    /// What the server said of a folder that it did not make.
+    pub(super) fn said_of_folder(&self, wire: &WireName) -> Option<String> {
+        self.tallies.folders().refused.get(wire).cloned()
+    }
+
+    /// Creates folders; returns what the destination lists afterwards, unless it made none of them. Listed
+    /// it has to be, because the server's spelling of a name counts.
+    fn make(&mut self, folders: Vec<ToCreate>) -> Result<Option<Spellings>, Fatal> {
+        let wires = self.work.destination_wires();
+        let asked: Vec<_> =
+            folders.iter().map(|create| (create.wire.clone(), create.role)).collect();
         let mut listing = None;
         let ends = self.each_or_all(
             &asked,
@@ -36,33 +153,35 @@ impl Run<'_> {
             |destination, (wire, role)| destination.create(wire, *role),
         )?;
         let mut created = Vec::new();
-        for ((name, (wire, _)), end) in names.into_iter().zip(asked).zip(ends) {
+        for (create, end) in folders.into_iter().zip(ends) {
             match end {
-                Ok(()) => created.push((name, wire)),
-                Err(error) => self.refuse_folder(name, wire, crate::apply::said(&error)),
+                Ok(()) => created.push(create),
+                Err(error) => self.refuse_folder(create, crate::apply::said(&error)),
             }
         }
         if created.is_empty() {
-            return Ok(before);
+            return Ok(None);
         }
         let after = match listing {
             Some(listing) => listing.into(),
             None => self.list_destination()?,
         };
-        for (name, wire) in created {
-            if after.among(&wire, &wires).is_some() {
-                self.done.created += 1;
+        for create in created {
+            if let Some(spelled) = after.among(&create.wire, &wires) {
+                let before = self.tallies.folders().spelled.insert(create.wire, spelled);
+                self.done.created += u64::from(before.is_none());
             } else {
                 let said = "the server said OK, but does not list the folder".to_owned();
-                self.refuse_folder(name, wire, said);
+                self.refuse_folder(create, said);
             }
         }
-        Ok(after)
+        Ok(Some(after))
     }
 
     /// Books a folder that the destination did not make: as an item of its own where no message waits
     /// for it, else with those that do.
-    fn refuse_folder(&mut self, name: FolderName, wire: WireName, said: String) {
+    fn refuse_folder(&mut self, create: ToCreate, said: String) {
+        let ToCreate { name, wire, .. } = create;
         let waits = |pair: &FolderPair| {
             pair.destination.wire == wire && self.work.copies.contains_key(&pair.pair)
         };
@@ -71,7 +190,7 @@ impl Run<'_> {
             let item = folder_item(name, Side::Destination, reason, Some(said.clone()));
             self.item(item);
         }
-        self.refused.insert(wire, said);
+        self.tallies.folders().refused.insert(wire, said);
     }
 
     fn list_destination(&mut self) -> Result<Spellings, Fatal> {
@@ -88,10 +207,13 @@ impl Run<'_> {
         let (mut names, mut asked) = (Vec::new(), Vec::new());
         for action in &self.work.subscriptions {
             let Action::Subscribe { name, wire, .. } = action.clone() else { continue };
-            if self.refused.contains_key(&wire) {
+            let folders = self.tallies.folders();
+            if folders.refused.contains_key(&wire) {
                 continue;
             }
-            let wire = spellings.among(&wire, &wires).unwrap_or(wire);
+            let spelled = folders.spelled.get(&wire).cloned();
+            drop(folders);
+            let wire = spelled.or_else(|| spellings.among(&wire, &wires)).unwrap_or(wire);
             if !spellings.is_subscribed(&wire) {
                 names.push(name);
                 asked.push(wire);

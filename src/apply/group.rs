@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::apply::folders::Absent;
 use crate::apply::outlet::Sent;
 use crate::apply::placing::Target;
 use crate::apply::work::CopySet;
@@ -22,6 +23,8 @@ pub(super) struct Group {
     pub pairs: Vec<PairTodo>,
     /// What the folder is; known once it was opened.
     pub place: Option<Place>,
+    /// Whether it has to be made first.
+    pub absent: Absent,
     /// The listing of this run told that it is empty.
     pub listed_empty: bool,
     /// Its first messages were read back in this run and are as they were sent.
@@ -138,6 +141,7 @@ impl Group {
             name,
             pairs,
             place: None,
+            absent: Absent::No,
             listed_empty: false,
             proved: false,
             first: Vec::new(),

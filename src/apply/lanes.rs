@@ -13,6 +13,7 @@ use std::thread;
 
 use crate::apply::copy::Trouble;
 use crate::apply::fatal::Fatal;
+use crate::apply::folders::Later;
 use crate::apply::group::Group;
 use crate::apply::run::{Common, Run};
 use crate::apply::settings::Settings;
@@ -22,8 +23,8 @@ use crate::mail::Side;
 use crate::session::begin_both;
 use crate::store::Listing;
 
-/// How many folders a wave holds at most.
-const WAVE: usize = 64;
+/// How many folders a wave holds at most where each message is stored by itself.
+const WAVE_OF_SINGLES: usize = 8;
 
 /// What a message costs besides its octets, in octets: a folder of many small ones takes as long as one
 /// of a few large ones.
@@ -76,8 +77,8 @@ impl<'r> Run<'r> {
                 let shares = &shares;
                 lanes.push(scope.spawn(move || lane.run_beside(shares)));
             }
-            let done = self.spellings(listing).and_then(|spellings| {
-                let groups = self.groups(&spellings)?;
+            let done = self.make_folders(listing, early).and_then(|(spellings, later)| {
+                let groups = self.groups(&spellings, &later)?;
                 let cost = groups.iter().map(|group| group.cost(MESSAGE_COST)).sum();
                 let many = lanes_for(cost, &self.settings).min(groups.len()).max(1);
                 for lane in self.lanes_beside(common, lanes.len() + 1, many) {
@@ -115,6 +116,26 @@ impl<'r> Run<'r> {
             self.forget_what_never_came(group)?;
         }
         Ok(spellings)
+    }
+
+    /// Makes the folders that so many lanes begin with; returns also those that are left for later.
+    fn make_folders(
+        &mut self,
+        listing: Listing,
+        lanes: usize,
+    ) -> Result<(Spellings, Later), Fatal> {
+        let before = Spellings::from(listing);
+        let first = self.wave_size()?.saturating_mul(lanes);
+        let later = self.left_for_later(&before, first);
+        Ok((self.spellings(before, &later)?, later))
+    }
+
+    /// How many folders a wave holds. Where each message is stored by itself, round trips are few beside
+    /// that.
+    fn wave_size(&mut self) -> Result<usize, Fatal> {
+        let ways = self.destination()?.abilities().append;
+        let most = if ways.multi && ways.literal_plus { usize::MAX } else { WAVE_OF_SINGLES };
+        Ok(self.settings.wave.clamp(1, most))
     }
 
     /// Lanes that lack to so many.
@@ -158,7 +179,7 @@ impl<'r> Run<'r> {
                 return Err(Fatal::Stopped);
             }
             self.mind_the_items()?;
-            let later = groups.split_off(groups.len().min(WAVE));
+            let later = groups.split_off(groups.len().min(self.wave_size()?));
             let lost = match self.wave(&mut groups) {
                 Ok(()) => false,
                 Err(Trouble::Fatal(fatal)) => {

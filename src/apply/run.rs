@@ -1,6 +1,9 @@
 //! A run: the sections of a plan, in order.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -8,6 +11,7 @@ use std::time::Duration;
 
 use crate::apply::event::{Event, SharedWatch, Watch};
 use crate::apply::fatal::Fatal;
+use crate::apply::folders::Later;
 use crate::apply::outlet::Company;
 use crate::apply::quota::Quota;
 use crate::apply::settings::Settings;
@@ -18,7 +22,7 @@ use crate::mail::{FolderName, Side, WireName};
 use crate::plan::Reason;
 use crate::session::{Clock, Held, NoSession, Patience, Stop};
 use crate::state::{Item, RunId, SharedState, State};
-use crate::store::{Connect, Destination, Listing, Source, StoreError};
+use crate::store::{Connect, Destination, Source, StoreError};
 
 /// Both ends of a migration, not yet connected.
 pub struct Ends {
@@ -98,6 +102,29 @@ pub(super) struct Tallies {
     pub items: AtomicU64,
     /// A lane has ended with a fault that ends the run.
     pub ended: AtomicBool,
+    folders: Mutex<Folders>,
+}
+
+/// What became of folders that the plan creates.
+#[derive(Debug, Default)]
+pub(super) struct Folders {
+    /// Those that the destination did not make, and what it said.
+    pub refused: BTreeMap<WireName, String>,
+    /// How the destination spells those that it made.
+    pub spelled: BTreeMap<WireName, WireName>,
+}
+
+impl Folders {
+    /// Tells whether this folder was to be created before.
+    pub(super) fn is_known(&self, wire: &WireName) -> bool {
+        self.spelled.contains_key(wire) || self.refused.contains_key(wire)
+    }
+}
+
+impl Tallies {
+    pub(super) fn folders(&self) -> MutexGuard<'_, Folders> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One lane of a run over one account pair: a session on each side, used by one thread.
@@ -115,8 +142,6 @@ pub(super) struct Run<'r> {
     pub done: Applied,
     pub quota: &'r Quota,
     pub tallies: &'r Tallies,
-    /// Folders that the destination did not make, and what it said.
-    pub refused: BTreeMap<WireName, String>,
     /// Both ends are the plan's: from here on items are this run's.
     pub met: bool,
 }
@@ -143,7 +168,6 @@ impl<'r> Common<'r, '_> {
             done: Applied::default(),
             quota,
             tallies,
-            refused: BTreeMap::new(),
             met: false,
         }
     }
@@ -197,7 +221,7 @@ impl<'r> Run<'r> {
         let spellings = if self.only.copies() {
             self.copy_all(common, listing)?
         } else {
-            self.spellings(listing)?
+            self.spellings(listing.into(), &Later::new())?
         };
         if self.only.flags() {
             self.change_flags()?;
@@ -208,9 +232,14 @@ impl<'r> Run<'r> {
         self.see_whether_the_source_moved_on(&seen)
     }
 
-    /// Makes the folders of the plan; returns how the destination spells its names.
-    pub(super) fn spellings(&mut self, listing: Listing) -> Result<Spellings, Fatal> {
-        if self.only.folders() { self.create_folders(listing) } else { Ok(listing.into()) }
+    /// Makes the folders of the plan but those that are left for later; returns how the destination spells
+    /// its names.
+    pub(super) fn spellings(
+        &mut self,
+        spellings: Spellings,
+        later: &Later,
+    ) -> Result<Spellings, Fatal> {
+        if self.only.folders() { self.create_folders(spellings, later) } else { Ok(spellings) }
     }
 
     /// Books what the plan itself leaves out or blocks.

@@ -20,4 +20,7 @@ pub struct Settings {
     /// How much there is to be for each connection beyond the first, in octets; each message counts for
     /// some more than it has.
     pub connection_worth: u64,
+    /// Folders that are worked on together, at most. Those that only later ones are about are made when it
+    /// comes to them.
+    pub wave: usize,
 }

@@ -85,6 +85,7 @@ impl Applied {
         self.octets += other.octets;
         self.out_of_order += other.out_of_order;
         self.found += other.found;
+        self.created += other.created;
         self.sent_again += other.sent_again;
         self.reconnected += other.reconnected;
         self.waited += other.waited;

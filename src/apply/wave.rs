@@ -72,6 +72,7 @@ impl<'r> Run<'r> {
     ///
     /// Of a connection, which was noted, or what ends the run.
     pub(super) fn wave(&mut self, groups: &mut [Group]) -> Result<(), Trouble> {
+        self.create_absent(groups)?;
         // Where the server tells no UIDs they are looked up after each pass.
         if !self.destination()?.abilities().uid_plus || self.quota.is_full() {
             return Ok(());

@@ -40,6 +40,9 @@ use crate::state;
 /// What is worth another connection, in octets: logging in on both sides takes as long as copying so much.
 const CONNECTION_WORTH: u64 = 2_000_000;
 
+/// How many folders are worked on together. Each round trip is paid once for all of them.
+const WAVE: usize = 64;
+
 /// Connections to either side where neither manifest nor profile says how many.
 const CONNECTIONS: u16 = 4;
 
@@ -241,6 +244,7 @@ fn carry_out(
                 memory: migration.limits.memory,
                 connections: connections(migration),
                 connection_worth: CONNECTION_WORTH,
+                wave: WAVE,
             },
             clock: &clock,
             stop: &interrupts.stop,

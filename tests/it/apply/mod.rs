@@ -2,6 +2,7 @@
 
 mod again;
 mod company;
+mod later;
 mod law;
 mod lies;
 mod limits;

@@ -156,6 +156,7 @@ impl World {
                 memory: 1 << 20,
                 connections: 1,
                 connection_worth: 1,
+                wave: 2,
             },
             stop: Stop::default(),
             only: Only::All,
