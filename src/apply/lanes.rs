@@ -21,14 +21,20 @@ use crate::apply::spelling::Spellings;
 use crate::apply::tally::Applied;
 use crate::mail::Side;
 use crate::session::begin_both;
-use crate::store::Listing;
+use crate::store::{AppendWays, Listing};
 
 /// How many folders a wave holds at most where each message is stored by itself.
 const WAVE_OF_SINGLES: usize = 8;
 
 /// What a message costs besides its octets, in octets: a folder of many small ones takes as long as one
-/// of a few large ones.
-const MESSAGE_COST: u64 = 10_000;
+/// of a few large ones. Where it goes in together with others.
+const COST_IN_A_BATCH: u64 = 10_000;
+
+/// The same where it is stored by itself: as long as that takes, so many octets could go.
+const COST_OF_A_SINGLE: u64 = 100_000;
+
+/// The same where a round trip is waited for each.
+const COST_OF_A_ROUND_TRIP: u64 = 1_000_000;
 
 /// Octets in flight that one lane can make use of.
 const STREAM_OCTETS_MAX: usize = 4 << 20;
@@ -72,21 +78,22 @@ impl<'r> Run<'r> {
         let mut resent = Vec::new();
         let done = thread::scope(|scope| {
             let mut lanes = Vec::new();
-            let early = lanes_for(self.work.fresh_cost(&listing, MESSAGE_COST), &self.settings);
+            let message = message_cost(self.destination()?.abilities().append);
+            let early = lanes_for(self.work.fresh_cost(&listing, message), &self.settings);
             for lane in self.lanes_beside(common, 1, early) {
                 let shares = &shares;
                 lanes.push(scope.spawn(move || lane.run_beside(shares)));
             }
             let done = self.make_folders(listing, early).and_then(|(spellings, later)| {
                 let groups = self.groups(&spellings, &later)?;
-                let cost = groups.iter().map(|group| group.cost(MESSAGE_COST)).sum();
+                let cost = groups.iter().map(|group| group.cost(message)).sum();
                 let many = lanes_for(cost, &self.settings).min(groups.len()).max(1);
                 for lane in self.lanes_beside(common, lanes.len() + 1, many) {
                     let shares = &shares;
                     lanes.push(scope.spawn(move || lane.run_beside(shares)));
                 }
                 self.settings.memory = lane_memory(&self.settings, lanes.len() + 1);
-                shares.deal(deal(groups, many));
+                shares.deal(deal(groups, many, message));
                 self.copy_shares(&shares, &mut resent)?;
                 Ok(spellings)
             });
@@ -230,6 +237,15 @@ impl<'r> Run<'r> {
     }
 }
 
+/// What a message costs besides its octets, in octets, by the ways to append it.
+const fn message_cost(ways: AppendWays) -> u64 {
+    match ways {
+        AppendWays { literal_plus: true, multi: true, .. } => COST_IN_A_BATCH,
+        AppendWays { literal_plus: true, .. } => COST_OF_A_SINGLE,
+        _ => COST_OF_A_ROUND_TRIP,
+    }
+}
+
 /// How many lanes so much is worth.
 fn lanes_for(cost: u64, settings: &Settings) -> usize {
     let worth = cost.div_ceil(settings.connection_worth.max(1));
@@ -244,8 +260,8 @@ fn lane_memory(settings: &Settings, many: usize) -> usize {
 
 /// Deals folders into so many shares of about the same cost, the largest first to whoever has least.
 /// Within a share they keep their order, and shares come in the order of their first folders.
-fn deal(groups: Vec<Group>, many: usize) -> VecDeque<Vec<Group>> {
-    let costs: Vec<u64> = groups.iter().map(|group| group.cost(MESSAGE_COST)).collect();
+fn deal(groups: Vec<Group>, many: usize, message: u64) -> VecDeque<Vec<Group>> {
+    let costs: Vec<u64> = groups.iter().map(|group| group.cost(message)).collect();
     let owner = assign(&costs, many);
     let mut shares: Vec<Vec<Group>> = (0..many).map(|_| Vec::new()).collect();
     let mut firsts: Vec<usize> = vec![usize::MAX; many];

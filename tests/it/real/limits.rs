@@ -263,11 +263,19 @@ fn fill_folders(servers: &Servers, user: &str) -> Census {
 }
 
 #[test]
-fn no_more_connections_are_open_at_once_than_declared_and_four_where_nobody_says() {
+fn no_more_connections_are_open_at_once_than_declared_or_processors_where_nobody_says() {
     let servers = Servers::start();
     let expected = fill_folders(&servers, ANN);
+    let processors = std::thread::available_parallelism().unwrap().get();
+    let mut silent = servers.watched(ANN, "silent");
+    silent.job.source.connections = None;
+    silent.job.destination.connections = None;
+    silent.job.write();
+    silent.job.plan();
+    silent.job.apply().ends(0);
+    assert_eq!(usize::try_from(silent.source.most_open()).unwrap(), processors.min(4));
     for (user, source, destination, most) in [
-        ("silent", "", "", 4),
+        ("four", "", "", 4),
         ("two", "", "limits.connections = 2\n", 2),
         ("one", "limits.connections = 1\n", "", 1),
     ] {

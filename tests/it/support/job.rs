@@ -38,6 +38,8 @@ pub(crate) struct End {
     pub(crate) password: String,
     /// More lines of the section.
     pub(crate) more: String,
+    /// Connections, where `more` says nothing of them: as many as a server elsewhere gets.
+    pub(crate) connections: Option<u16>,
 }
 
 impl End {
@@ -59,6 +61,7 @@ impl End {
             user: user.to_owned(),
             password: PASSWORD.to_owned(),
             more: "tls.mode = \"none\"\n".to_owned(),
+            connections: Some(4),
         }
     }
 
@@ -74,10 +77,14 @@ impl End {
 
     fn section(&self, name: &str) -> String {
         let Self { host, port, user, more, .. } = self;
+        let silent = more.contains("limits.connections");
+        let connections = self.connections.filter(|_| !silent);
+        let connections = connections.map(|many| format!("limits.connections = {many}\n"));
         format!(
             "[{name}]\nhost = \"{host}\"\nport = {port}\nuser = \"{user}\"\n\
-             password = {{ env = \"{}\" }}\n{more}\n",
-            password_variable(name)
+             password = {{ env = \"{}\" }}\n{more}\n{}\n",
+            password_variable(name),
+            connections.unwrap_or_default()
         )
     }
 }
