@@ -78,6 +78,10 @@ impl<'r> Run<'r> {
         let mut resent = Vec::new();
         let done = thread::scope(|scope| {
             let mut lanes = Vec::new();
+            let (source, destination) = self.both()?;
+            if source.is_near() || destination.is_near() {
+                self.settings.connections = self.settings.connections_nearby;
+            }
             let message = message_cost(self.destination()?.abilities().append);
             let early = lanes_for(self.work.fresh_cost(&listing, message), &self.settings);
             for lane in self.lanes_beside(common, 1, early) {

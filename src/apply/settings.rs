@@ -17,6 +17,8 @@ pub struct Settings {
     pub memory: usize,
     /// Connections to either side at once, at most.
     pub connections: u16,
+    /// The same where one of the sides is near.
+    pub connections_nearby: u16,
     /// How much there is to be for each connection beyond the first, in octets; each message counts for
     /// some more than it has.
     pub connection_worth: u64,

@@ -242,7 +242,8 @@ fn carry_out(
                 reconnect_for: migration.errors.reconnect_for,
                 max_items: migration.errors.max_items,
                 memory: migration.limits.memory,
-                connections: connections(migration),
+                connections: connections(migration, |_| CONNECTIONS),
+                connections_nearby: connections(migration, usual_nearby),
                 connection_worth: CONNECTION_WORTH,
                 wave: WAVE,
             },
@@ -287,16 +288,19 @@ fn carry_out(
     Ok(if printed.is_ok() { status } else { ExitStatus::Fault })
 }
 
-/// How many connections to either side there may be at once, at most. Where nobody says how many, a
-/// server on this machine gets no more than there are processors, which it shares with us.
-fn connections(migration: &Migration) -> u16 {
-    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let processors = u16::try_from(processors).unwrap_or(u16::MAX);
-    let usual =
-        |end: &Endpoint| if is_here(end) { CONNECTIONS.min(processors) } else { CONNECTIONS };
+/// How many connections to either side there may be at once, at most; `usual` many where nobody says.
+fn connections(migration: &Migration, usual: impl Fn(&Endpoint) -> u16) -> u16 {
     let ends = [&migration.source, &migration.destination];
     let most = ends.map(|end| end.limits.connections.unwrap_or_else(|| usual(end)));
     most.into_iter().min().unwrap_or(1)
+}
+
+/// How many are usual where a server is as near as it seems: on this machine no more than there are
+/// processors, which it shares with us.
+fn usual_nearby(end: &Endpoint) -> u16 {
+    let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let processors = u16::try_from(processors).unwrap_or(u16::MAX);
+    if is_here(end) { CONNECTIONS.min(processors) } else { CONNECTIONS }
 }
 
 /// Tells whether a server is on this machine, or a door to it is.

@@ -51,7 +51,7 @@ mod tests {
             &words,
             &Known {
                 gate: None,
-                id: Arc::default(),
+                met: Arc::default(),
                 server: String::new(),
                 refusals: Arc::from([]),
                 refuses_empty: true,

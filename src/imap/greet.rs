@@ -19,6 +19,7 @@ use crate::imap::reader::Parsed;
 use crate::imap::reader::StatusKind;
 use crate::imap::request::Command;
 use crate::imap::session::Known;
+use crate::imap::session::Met;
 use crate::imap::session::Reply;
 use crate::imap::session::Session;
 use crate::imap::session::given_up;
@@ -56,7 +57,7 @@ fn log_in(
     let (imap, capabilities, mechanism) =
         authenticate(&tap, hello.client, &hello.capabilities, cover, credentials)?;
     let redactor = Redactor::new(credentials);
-    let id = Arc::clone(&known.id);
+    let met = Arc::clone(&known.met);
     let seen = ServerSeen {
         greeting: redactor.clean(hello.greeting),
         id: None,
@@ -72,7 +73,7 @@ fn log_in(
         None => capabilities_of(&session.run(&Command::new("CAPABILITY"))?).unwrap_or_default(),
     };
     let has_id = capabilities.iter().any(|word| word == "ID");
-    let id = if has_id { exchange_ids(&mut session, &id)? } else { None };
+    let id = if has_id { exchange_ids(&mut session, &met)? } else { None };
     session.learn(&capabilities, id);
     session.consider_compression()?;
     Ok(session)
@@ -82,19 +83,22 @@ fn log_in(
 /// is not waited for.
 fn exchange_ids(
     session: &mut Session,
-    known: &OnceLock<Option<String>>,
+    known: &OnceLock<Met>,
 ) -> Result<Option<String>, StoreError> {
     let own = format!("ID (\"name\" \"mailferry\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));
-    if let Some(id) = known.get() {
+    if let Some(met) = known.get() {
         session.say_aside(&own)?;
-        return Ok(id.clone());
+        session.with_pace(|pace| pace.take_round_trip(met.round_trip));
+        return Ok(met.id.clone());
     }
     let id = match session.run(&Command::new(&own)) {
         Ok(reply) => id_of(&reply),
         Err(StoreError::Refused(_)) => None,
         Err(fault) => return Err(fault),
     };
-    Ok(known.get_or_init(|| id).clone())
+    let round_trip = session.with_pace(|pace| pace.round_trip());
+    known.get_or_init(|| Met { id: id.clone(), round_trip });
+    Ok(id)
 }
 
 /// What came before the login.

@@ -156,6 +156,16 @@ impl Pace {
             .map(|(way, flow)| Measured { way, rate: flow.rate() })
     }
 
+    /// The shortest wait for an answer until login was over.
+    pub(super) const fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
+    /// Takes what another connection to the same server found, as far as it was quicker.
+    pub(super) fn take_round_trip(&mut self, other: Option<Duration>) {
+        self.round_trip = self.round_trip.into_iter().chain(other).min();
+    }
+
     /// Tells whether the server is near: what is waited for is then the server, which is busy with what
     /// it was asked to do, and compression would only give it more to do.
     pub(super) fn is_near(&self) -> bool {

@@ -99,6 +99,10 @@ impl<M: Send> Look for Port<M> {
         self.session.wants_measuring()
     }
 
+    fn is_near(&self) -> bool {
+        self.session.is_near()
+    }
+
     fn list(&mut self) -> Result<Listing, StoreError> {
         self.session.list()
     }
@@ -282,7 +286,7 @@ impl Connector {
             windows_stopped: Arc::new(AtomicBool::new(false)),
             compression: Agreement::new(server.compress),
             gate: None,
-            id: Arc::default(),
+            met: Arc::default(),
         };
         let refused = Arc::default();
         Self { server, side, credentials, known, refused, beside: false, lot: None }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use crate::imap::ability;
 use crate::imap::append;
@@ -29,6 +30,7 @@ use crate::imap::gated;
 use crate::imap::gated::GatedQueue;
 use crate::imap::login::Redactor;
 use crate::imap::open::Access;
+use crate::imap::pace::Pace;
 use crate::imap::pace::Way;
 use crate::imap::reader;
 use crate::imap::reader::Code;
@@ -74,9 +76,18 @@ pub(super) struct Known {
     pub(super) compression: Agreement,
     /// The gate that every connection to it passes.
     pub(super) gate: Option<Gate>,
-    /// What it said of itself to ID, once the first session has asked: the others say who they are,
-    /// which some servers insist on, and do not wait.
-    pub(super) id: Arc<OnceLock<Option<String>>>,
+    /// What the first session found, once it has asked for ID: the others say who they are, which some
+    /// servers insist on, and do not wait.
+    pub(super) met: Arc<OnceLock<Met>>,
+}
+
+/// What the first session with a server found.
+#[derive(Clone, Debug)]
+pub(super) struct Met {
+    /// What it said of itself to ID.
+    pub(super) id: Option<String>,
+    /// Its quickest answer.
+    pub(super) round_trip: Option<Duration>,
 }
 
 /// The personal namespaces, and those of others (RFC 2342).
@@ -166,7 +177,7 @@ impl Session {
     /// Takes what the server announced and who it said it is.
     pub(super) fn learn(&mut self, capabilities: &[String], id: Option<String>) {
         self.abilities = ability::read(capabilities, &self.known);
-        self.tap.exchange().wire_mut().pace_mut().logged_in();
+        self.with_pace(Pace::logged_in);
         self.can_unselect = capabilities.iter().any(|word| word == "UNSELECT");
         self.seen.id = id.map(|id| self.redactor.clean(id));
         self.compressor = Compressor::new(&self.known.compression, self.abilities.compress);
@@ -175,6 +186,11 @@ impl Session {
     /// Whether the session compresses, and why.
     pub(super) const fn compression(&self) -> Compression {
         self.compressor.state()
+    }
+
+    /// Tells whether the server answers so soon that it must be in the same house.
+    pub(super) fn is_near(&self) -> bool {
+        self.with_pace(|pace| pace.is_near())
     }
 
     /// Tells whether it is open if the session is to compress, and nothing was measured yet that
@@ -309,6 +325,11 @@ impl Session {
         pace.moves(Some(Way::Up));
         pace.is_far();
         (0..2).for_each(|_| pace.sent(1 << 20, std::time::Duration::from_secs(1)));
+    }
+
+    /// How fast the line is.
+    pub(super) fn with_pace<T>(&self, deed: impl FnOnce(&mut Pace) -> T) -> T {
+        deed(self.tap.exchange().wire_mut().pace_mut())
     }
 
     /// Sends a command, given without tag and line end, along with the next one. Nobody waits for what

@@ -59,7 +59,7 @@ fn known() -> Known {
         windows_stopped: Arc::new(AtomicBool::new(false)),
         compression: Agreement::default(),
         gate: None,
-        id: Arc::default(),
+        met: Arc::default(),
     }
 }
 
@@ -122,6 +122,7 @@ fn later_sessions_say_who_they_are_and_do_not_wait() {
         command_ok(&mut session, "NOOP").unwrap();
         command_ok(&mut session, "NOOP").unwrap();
         assert!(sent.lines()[2].contains(" ID (\"name\" \"mailferry\""));
+        assert!(session.is_near(), "as the first one found");
     }
 }
 

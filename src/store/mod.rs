@@ -56,6 +56,9 @@ pub trait Look: Send {
     /// was measured.
     fn wants_measuring(&self) -> bool;
 
+    /// Tells whether the server answers so soon that it must be in the same house.
+    fn is_near(&self) -> bool;
+
     /// Lists namespaces and all folders of the personal namespace, with attributes, subscriptions
     /// and, where the server gives them along, counts.
     ///

@@ -114,7 +114,7 @@ fn log_in(
     let credentials = Credentials::new("joe".to_owned(), SecretString::from("hunter2"));
     let known = Known {
         gate: None,
-        id: Arc::default(),
+        met: Arc::default(),
         compression: crate::imap::compress::Agreement::default(),
         server: "imap.example:143".to_owned(),
         refusals: Arc::from([]),

@@ -219,6 +219,10 @@ impl Look for MemorySession {
         self.options.compression == Compression::Undecided
     }
 
+    fn is_near(&self) -> bool {
+        false
+    }
+
     fn list(&mut self) -> Result<Listing, StoreError> {
         self.perform(&Operation::List, |inner, options| {
             let lie = inner.faults.uid_next;

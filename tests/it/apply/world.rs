@@ -155,6 +155,7 @@ impl World {
                 max_items: None,
                 memory: 1 << 20,
                 connections: 1,
+                connections_nearby: 1,
                 connection_worth: 1,
                 wave: 2,
             },
