@@ -14,6 +14,8 @@
 
 mod ability;
 mod ahead;
+#[cfg(test)]
+mod ahead_tests;
 mod append;
 mod change;
 mod clean;
