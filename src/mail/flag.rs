@@ -66,6 +66,18 @@ impl Flag {
         matches!(self, Self::Keyword(_))
     }
 
+    /// Where a system flag stands among the others; nothing for a keyword.
+    const fn rank(&self) -> Option<u8> {
+        Some(match self {
+            Self::Answered => 0,
+            Self::Deleted => 1,
+            Self::Draft => 2,
+            Self::Flagged => 3,
+            Self::Seen => 4,
+            Self::Keyword(_) => return None,
+        })
+    }
+
     /// Its octets without regard to case. Nothing is allocated: whoever lists a folder compares each
     /// message's flags with those that were met before.
     fn folded(&self) -> impl Iterator<Item = u8> + '_ {
@@ -95,7 +107,10 @@ impl PartialOrd for Flag {
 
 impl Ord for Flag {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.folded().cmp(other.folded())
+        match (self.rank(), other.rank()) {
+            (Some(own), Some(others)) => own.cmp(&others),
+            _ => self.folded().cmp(other.folded()),
+        }
     }
 }
 
@@ -140,44 +155,49 @@ impl JsonSchema for Flag {
 }
 
 /// The flags of one message.
-#[derive(
-    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+// They are few: side by side and in order they are compared faster than in a tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(transparent)]
-pub struct FlagSet(BTreeSet<Flag>);
+pub struct FlagSet(#[schemars(with = "BTreeSet<Flag>")] Vec<Flag>);
 
 impl FlagSet {
     /// No flag.
     #[must_use]
     pub const fn new() -> Self {
-        Self(BTreeSet::new())
+        Self(Vec::new())
     }
 
     /// Adds a flag; tells whether it was not there.
     pub fn insert(&mut self, flag: Flag) -> bool {
-        self.0.insert(flag)
+        match self.0.binary_search(&flag) {
+            Ok(_) => false,
+            Err(place) => {
+                self.0.insert(place, flag);
+                true
+            }
+        }
     }
 
     /// Takes a flag out; tells whether it was there.
     pub fn remove(&mut self, flag: &Flag) -> bool {
-        self.0.remove(flag)
+        self.0.binary_search(flag).map(|place| self.0.remove(place)).is_ok()
     }
 
     /// Tells whether the flag is set.
     #[must_use]
     pub fn contains(&self, flag: &Flag) -> bool {
-        self.0.contains(flag)
+        self.0.binary_search(flag).is_ok()
     }
 
     /// Tells whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// How many there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.0.len()
     }
 
@@ -189,25 +209,34 @@ impl FlagSet {
     /// Flags of this set that `other` lacks.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        Self(self.0.difference(&other.0).cloned().collect())
+        Self(self.iter().filter(|flag| !other.contains(flag)).cloned().collect())
     }
 
     /// Flags of either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        Self(self.0.union(&other.0).cloned().collect())
+        self.iter().chain(other.iter()).cloned().collect()
     }
 
     /// Flags of both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self(self.0.intersection(&other.0).cloned().collect())
+        Self(self.iter().filter(|flag| other.contains(flag)).cloned().collect())
     }
 }
 
 impl FromIterator<Flag> for FlagSet {
     fn from_iter<T: IntoIterator<Item = Flag>>(flags: T) -> Self {
-        Self(flags.into_iter().collect())
+        let mut flags: Vec<Flag> = flags.into_iter().collect();
+        flags.sort();
+        flags.dedup();
+        Self(flags)
+    }
+}
+
+impl<'de> Deserialize<'de> for FlagSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Vec::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -275,6 +304,47 @@ mod tests {
         for octets in bad {
             assert!(Flag::from_wire(octets).is_none(), "{octets:?}");
         }
+    }
+
+    #[test]
+    fn sets_are_ordered_by_text_without_case_and_hold_each_flag_once() {
+        let words = [
+            "\\Seen",
+            "\\Draft",
+            "\\Answered",
+            "\\Deleted",
+            "\\Flagged",
+            "$A",
+            "Zebra",
+            "a",
+            "ab",
+            "1",
+            "_x",
+            "~",
+        ];
+        let flags: Vec<Flag> =
+            words.iter().filter_map(|word| Flag::from_wire(word.as_bytes())).collect();
+        assert_eq!(flags.len(), words.len());
+        for (one, word) in flags.iter().zip(words) {
+            for (other, text) in flags.iter().zip(words) {
+                let expected = word.to_ascii_lowercase().cmp(&text.to_ascii_lowercase());
+                assert_eq!(one.cmp(other), expected, "{one} {other}");
+            }
+        }
+        let shouted = flags
+            .iter()
+            .filter_map(|flag| Flag::from_wire(flag.as_str().to_ascii_uppercase().as_bytes()));
+        let set: FlagSet = flags.iter().cloned().chain(shouted).collect();
+        let mut grown = FlagSet::new();
+        assert!(flags.iter().rev().all(|flag| grown.insert(flag.clone())));
+        assert!(!grown.insert(flags[0].clone()));
+        assert_eq!((&set, set.len()), (&grown, words.len()));
+        let read: FlagSet = serde_json::from_str("[\"b\",\"\\\\Seen\",\"B\"]").unwrap();
+        assert_eq!(read.to_string(), "\\Seen b");
+        assert_eq!(set.difference(&read).len(), words.len() - 1);
+        assert_eq!(set.union(&read).len(), words.len() + 1);
+        assert_eq!(set.intersection(&read).to_string(), "\\Seen");
+        assert!(grown.remove(&Flag::Seen) && !grown.remove(&Flag::Seen));
     }
 
     #[test]
