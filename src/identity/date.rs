@@ -1,5 +1,7 @@
 //! Reads dates of header fields (RFC 5322 §3.3, §4.3), as tolerantly as mail needs.
 
+use std::borrow::Cow;
+
 use crate::identity::text;
 use crate::mail::Timestamp;
 
@@ -98,13 +100,9 @@ impl Parts {
 
     fn instant(&self) -> Option<Timestamp> {
         let (hour, minute, second) = self.time?;
-        let local = jiff::civil::Date::new(self.year?, self.month?, self.day?)
-            .ok()?
-            .at(hour, minute, second, 0)
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()?
-            .timestamp()
-            .as_second();
+        let day = jiff::civil::Date::new(self.year?, self.month?, self.day?).ok()?;
+        let local = day.at(hour, minute, second, 0);
+        let local = jiff::tz::Offset::UTC.to_timestamp(local).ok()?.as_second();
         let zone = self.numeric_zone.or(self.named_zone).unwrap_or(0);
         Some(Timestamp::from_seconds(local - zone))
     }
@@ -161,7 +159,10 @@ fn named_zone(name: &str) -> i64 {
 }
 
 /// Drops comments in parentheses, nested ones too.
-pub(super) fn without_comments(text: &str) -> String {
+pub(super) fn without_comments(text: &str) -> Cow<'_, str> {
+    if !text.contains('(') {
+        return Cow::Borrowed(text);
+    }
     let mut result = String::with_capacity(text.len());
     let mut depth = 0_usize;
     let (mut quoted, mut escaped) = (false, false);
@@ -182,7 +183,7 @@ pub(super) fn without_comments(text: &str) -> String {
             result.push(character);
         }
     }
-    result
+    Cow::Owned(result)
 }
 
 #[cfg(test)]

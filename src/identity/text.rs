@@ -1,5 +1,7 @@
 //! Normalises text of header fields, so that servers which fold, tab or re-encode it agree.
 
+use std::borrow::Cow;
+
 /// Longest encoded word that is decoded. The RFC allows 75 octets, mail holds longer ones.
 const WORD_OCTETS_MAX: usize = 2048;
 
@@ -10,19 +12,20 @@ const WORD_OCTETS_MAX: usize = 2048;
 /// put an X for each octet, but carry encoded words unchanged. So what was decoded keeps its
 /// characters, and tells more messages apart.
 pub(super) fn normal(value: &[u8]) -> String {
-    collapsed(&decode_words(&ascii(value))).to_ascii_uppercase()
+    let mut text = collapsed(&decode_words(&ascii(value)));
+    text.make_ascii_uppercase();
+    text
 }
 
 /// The octets as ASCII: 8-bit octets count as X one for one, CR, LF and tab as a blank.
 pub(super) fn ascii(value: &[u8]) -> String {
-    value
-        .iter()
-        .map(|octet| match octet {
-            b'\t' | b'\r' | b'\n' => ' ',
-            0x80.. => 'X',
-            other => char::from(*other),
-        })
-        .collect()
+    let octets = value.iter().map(|octet| match octet {
+        b'\t' | b'\r' | b'\n' => b' ',
+        0x80.. => b'X',
+        other => *other,
+    });
+    // All of it is ASCII. Checking that at one go is faster than making it of characters.
+    String::from_utf8(octets.collect()).unwrap_or_default()
 }
 
 /// Without blanks at the ends, and with one blank where there were several.
@@ -38,7 +41,10 @@ fn collapsed(text: &str) -> String {
 }
 
 /// Replaces encoded words (RFC 2047 §2) by their text. Words of unknown charsets stay as they are.
-fn decode_words(text: &str) -> String {
+fn decode_words(text: &str) -> Cow<'_, str> {
+    if !text.contains("=?") {
+        return Cow::Borrowed(text);
+    }
     let mut result = String::with_capacity(text.len());
     // A run of words in one charset, not yet decoded: a character may be cut between two words.
     let mut run: Option<(Charset, Vec<u8>)> = None;
@@ -67,7 +73,7 @@ fn decode_words(text: &str) -> String {
     }
     flush(&mut run, &mut result);
     result.push_str(rest);
-    result
+    Cow::Owned(result)
 }
 
 fn flush(run: &mut Option<(Charset, Vec<u8>)>, result: &mut String) {
