@@ -14,6 +14,9 @@ use crate::store::{Destination, StoreError};
 /// What became of each folder.
 type Ends = Vec<Result<(), StoreError>>;
 
+/// More folders than this are all made at once: each wave that makes some lists all that there are.
+const LATER_MAX: usize = 1_000;
+
 /// A folder that the plan creates.
 #[derive(Clone, Debug)]
 pub(super) struct ToCreate {
@@ -44,6 +47,11 @@ impl ToCreate {
     }
 }
 
+/// The names above a name, the nearest first.
+fn above(name: &FolderName) -> impl Iterator<Item = FolderName> + use<> {
+    std::iter::successors(name.parent(), FolderName::parent)
+}
+
 impl Run<'_> {
     /// Folders that need not be there before it comes to them, where there are more than so many: with
     /// each folder that is there, some servers take longer for every message, because they add up what
@@ -53,11 +61,7 @@ impl Run<'_> {
             self.lacking(before).map(|create| (create.name.clone(), create)).collect();
         let with_those_above = |create: &ToCreate| {
             let mut path = vec![create.clone()];
-            let mut above = create.name.parent();
-            while let Some(name) = above {
-                path.extend(lacking.get(&name).cloned());
-                above = name.parent();
-            }
+            path.extend(above(&create.name).filter_map(|name| lacking.get(&name).cloned()));
             path.reverse();
             path
         };
@@ -69,7 +73,7 @@ impl Run<'_> {
         let filled = lacking.values().filter(|create| filled.contains(&create.wire));
         let later: Later =
             filled.map(|create| (create.wire.clone(), with_those_above(create))).collect();
-        if later.len() > many { later } else { Later::new() }
+        if (many + 1..=LATER_MAX).contains(&later.len()) { later } else { Later::new() }
     }
 
     /// What the plan creates and the destination lacks.
@@ -79,7 +83,8 @@ impl Run<'_> {
         creates.filter(move |create| before.among(&create.wire, &wires).is_none())
     }
 
-    /// Creates what the plan creates and the destination lacks, but what is left for later.
+    /// Creates what the plan creates and the destination lacks, but what is left for later and nothing
+    /// that is made now lies below.
     pub(super) fn create_folders(
         &mut self,
         before: Spellings,
@@ -87,7 +92,11 @@ impl Run<'_> {
     ) -> Result<Spellings, Fatal> {
         let later: BTreeSet<&WireName> =
             later.values().flatten().map(|create| &create.wire).collect();
-        let now = self.lacking(&before).filter(|create| !later.contains(&create.wire)).collect();
+        let mut now: Vec<ToCreate> = self.lacking(&before).collect();
+        let is_now = |create: &&ToCreate| !later.contains(&create.wire);
+        let needed: BTreeSet<FolderName> =
+            now.iter().filter(is_now).flat_map(|create| above(&create.name)).collect();
+        now.retain(|create| is_now(&create) || needed.contains(&create.name));
         Ok(self.make(now)?.unwrap_or(before))
     }
 
@@ -156,7 +165,7 @@ impl Run<'_> {
         for (create, end) in folders.into_iter().zip(ends) {
             match end {
                 Ok(()) => created.push(create),
-                Err(error) => self.refuse_folder(create, crate::apply::said(&error)),
+                Err(error) => self.refuse_folder(create, &crate::apply::said(&error)),
             }
         }
         if created.is_empty() {
@@ -171,8 +180,7 @@ impl Run<'_> {
                 let before = self.tallies.folders().spelled.insert(create.wire, spelled);
                 self.done.created += u64::from(before.is_none());
             } else {
-                let said = "the server said OK, but does not list the folder".to_owned();
-                self.refuse_folder(create, said);
+                self.refuse_folder(create, "the server said OK, but does not list the folder");
             }
         }
         Ok(Some(after))
@@ -180,17 +188,19 @@ impl Run<'_> {
 
     /// Books a folder that the destination did not make: as an item of its own where no message waits
     /// for it, else with those that do.
-    fn refuse_folder(&mut self, create: ToCreate, said: String) {
+    fn refuse_folder(&mut self, create: ToCreate, said: &str) {
         let ToCreate { name, wire, .. } = create;
+        if !self.tallies.folders().refuse(&wire, said) {
+            return;
+        }
         let waits = |pair: &FolderPair| {
             pair.destination.wire == wire && self.work.copies.contains_key(&pair.pair)
         };
         if !self.only.copies() || !self.work.pairs.iter().any(waits) {
             let reason = Reason::FolderRefused;
-            let item = folder_item(name, Side::Destination, reason, Some(said.clone()));
+            let item = folder_item(name, Side::Destination, reason, Some(said.to_owned()));
             self.item(item);
         }
-        self.tallies.folders().refused.insert(wire, said);
     }
 
     fn list_destination(&mut self) -> Result<Spellings, Fatal> {

@@ -58,7 +58,11 @@ impl Run<'_> {
         let accounts = self.work.header.as_ref().and_then(|header| header.accounts.first());
         let root = accounts.and_then(|accounts| accounts.source.root.clone());
         let patience = self.patience();
-        let mut source = self.source.take(&patience, &mut telling(&mut *self.watch))?;
+        let taken = self.source.take(&patience, &mut telling(&mut *self.watch));
+        let mut source = match taken {
+            Ok(source) => source,
+            Err(none) => return work(self).and(Err(none.into())),
+        };
         let (seen, done) = thread::scope(|scope| {
             let look = scope.spawn(|| inspect::meet(&mut *source, Side::Source, root.clone()));
             let done = work(self);

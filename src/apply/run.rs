@@ -115,6 +115,15 @@ pub(super) struct Folders {
 }
 
 impl Folders {
+    /// Notes what was said of a folder; tells whether that is news, and no other lane has made it.
+    pub(super) fn refuse(&mut self, wire: &WireName, said: &str) -> bool {
+        let is_new = !self.is_known(wire);
+        if is_new {
+            self.refused.insert(wire.clone(), said.to_owned());
+        }
+        is_new
+    }
+
     /// Tells whether this folder was to be created before.
     pub(super) fn is_known(&self, wire: &WireName) -> bool {
         self.spelled.contains_key(wire) || self.refused.contains_key(wire)

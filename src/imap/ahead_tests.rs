@@ -65,7 +65,11 @@ fn what_is_listed_behind_the_creation_counts_only_if_nothing_is_missing() {
     let one: &[u8] = b"* LIST () \"/\" INBOX\r\n* LIST () \"/\" a\r\n$T OK\r\n";
     let both: &[u8] =
         b"* LIST () \"/\" INBOX\r\n* LIST () \"/\" a\r\n* LIST () \"/\" b\r\n$T OK\r\n";
-    for (listed, told) in [(both, Some(3)), (one, None), (b"$T NO [INUSE]\r\n", None)] {
+    let closed: &[u8] = b"* LIST () \"/\" INBOX\r\n* LIST () \"/\" a\r\n\
+        * LIST (\\Noselect) \"/\" b\r\n$T OK\r\n";
+    for (listed, told) in
+        [(both, Some(3)), (one, None), (closed, None), (b"$T NO [INUSE]\r\n", None)]
+    {
         let answers =
             [&[GREETING, PLUS, able, spaces, inbox, NOOP_OK, NOOP_OK, listed], &[listed][..]];
         let (begun, sent) = begin(&answers.concat(), Then::Silence);
@@ -80,6 +84,30 @@ fn what_is_listed_behind_the_creation_counts_only_if_nothing_is_missing() {
         assert!(lines[3].starts_with("X2 LIST \"\" \"*\" RETURN"), "{lines:?}");
         assert!(lines[6].starts_with("X5 LIST \"\" \"*\" RETURN"), "{lines:?}");
     }
+}
+
+#[test]
+fn what_was_listed_before_a_folder_was_made_at_last_does_not_count() {
+    let able: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 LIST-EXTENDED NAMESPACE] in\r\n";
+    let listed: &[u8] = b"* LIST () \"/\" INBOX\r\n* LIST () \"/\" a\r\n$T OK\r\n";
+    let refused: &[u8] = b"$T NO [LIMIT] later\r\n";
+    let answers = [GREETING, PLUS, able, NOOP_OK, listed, refused, listed, NOOP_OK];
+    let mut session = begin(&answers, Then::Silence).0.unwrap();
+    assert_eq!(session.list().unwrap().rows.len(), 2);
+    let created = session.create_all(&[(WireName::new(*b"a"), None)]).unwrap();
+    assert!(created.ends[0].is_ok() && created.listing.is_none());
+}
+
+#[test]
+fn rows_that_come_early_are_listed_too() {
+    let able: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 LIST-EXTENDED NAMESPACE] in\r\n";
+    let early: &[u8] = b"* LIST () \"/\" INBOX\r\n$T OK\r\n";
+    let rest: &[u8] = b"* LIST () \"/\" a\r\n$T OK\r\n";
+    let answers = [GREETING, PLUS, able, NOOP_OK, early, early, rest];
+    let mut session = begin(&answers, Then::Silence).0.unwrap();
+    assert_eq!(session.list().unwrap().rows.len(), 1);
+    let created = session.create_all(&[(WireName::new(*b"a"), None)]).unwrap();
+    assert_eq!(created.listing.map(|listing| listing.rows.len()), Some(2));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Making folders and subscribing to them.
 
 use crate::imap::ahead::Answers;
+use crate::imap::look::Gathered;
 use crate::imap::request::Command;
 use crate::imap::session::Session;
 use crate::mail::Role;
@@ -68,12 +69,14 @@ impl Session {
     ) -> Result<Created, StoreError> {
         let commands: Vec<_> =
             folders.iter().map(|(folder, role)| self.to_create(folder, *role)).collect();
-        let (answers, gathered) = self.run_all_and_list(commands)?;
-        let listing = match gathered {
-            Some(gathered) if folders.iter().all(|(folder, _)| gathered.has(folder)) => {
-                Some(self.listing(gathered)?)
-            }
-            _ => None,
+        let (answers, mut gathered) = self.run_all_and_list(commands)?;
+        let are_made = answers.iter().all(|answer| answer.as_ref().err().is_none_or(is_there));
+        let are_listed = |gathered: &mut Gathered| {
+            are_made && folders.iter().all(|(folder, _)| gathered.has_selectable(folder))
+        };
+        let listing = match gathered.take_if(are_listed) {
+            Some(gathered) => Some(self.listing(gathered)?),
+            None => None,
         };
         for ((folder, _), answer) in folders.iter().zip(&answers) {
             if answer.is_ok() {

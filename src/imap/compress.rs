@@ -17,10 +17,12 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use crate::imap::command::answer;
 use crate::imap::command::run;
 use crate::imap::pace::Measured;
 use crate::imap::pace::Way;
 use crate::imap::reader::Data;
+use crate::imap::reader::Parsed;
 use crate::imap::reader::Status;
 use crate::imap::server::Compress;
 use crate::imap::wire::Wire;
@@ -158,6 +160,13 @@ impl Compressor {
         why: Compression,
         heard: &mut dyn FnMut(Data),
     ) -> Result<(), StoreError> {
+        wire.flush()?;
+        let mut line = Vec::new();
+        while wire.is_owing() {
+            if let Parsed::Untagged(data) = answer(wire, &mut line)? {
+                heard(data);
+            }
+        }
         let ended = run(wire, "COMPRESS DEFLATE", heard)?;
         if ended.status != Status::Ok {
             tracing::debug!(text = %ended.text.escape_debug(), "compression was refused");

@@ -73,7 +73,10 @@ impl Session {
         commands.extend(self.to_list(&everything()));
         let mut answers = self.run_all(&commands)?;
         let mut gathered = self.namespaces().is_some().then(Gathered::default);
-        for answer in answers.split_off(before) {
+        let listed = answers.split_off(before);
+        // A row may come while an earlier command is still to be answered.
+        let earlier = answers.iter().filter(|answer| answer.is_ok());
+        for answer in earlier.chain(&listed) {
             let took = |all: &mut Gathered| answer.as_ref().is_ok_and(|it| all.take(it).is_ok());
             gathered = gathered.take_if(took);
         }
@@ -291,8 +294,14 @@ impl Gathered {
     }
 
     /// Tells whether there is a folder of this name.
-    pub(super) fn has(&self, name: &WireName) -> bool {
+    fn has(&self, name: &WireName) -> bool {
         self.places.contains_key(&folded(name))
+    }
+
+    /// Tells whether there is a folder of this name that can be opened.
+    pub(super) fn has_selectable(&self, name: &WireName) -> bool {
+        let row = self.places.get(&folded(name)).and_then(|place| self.rows.get(*place));
+        row.is_some_and(|row| row.selectable)
     }
 
     /// Tells whether any folder is below a prefix such as `INBOX.`.

@@ -294,14 +294,19 @@ impl Wire {
     /// Reads one whole response into `line`: literals stand in it as `{n}` CRLF and their octets, as
     /// they were sent. The last line end is left out.
     pub(super) fn response(&mut self, line: &mut Vec<u8>) -> Result<(), StoreError> {
-        loop {
+        line.clear();
+        let end = self.line(line)?;
+        self.rest_of_response(end, line)?;
+        if self.is_owed(line) {
+            // To whoever waits for something it is an empty line.
             line.clear();
-            let end = self.line(line)?;
-            self.rest_of_response(end, line)?;
-            if !self.is_owed(line) {
-                return Ok(());
-            }
         }
+        Ok(())
+    }
+
+    /// Tells whether the answer to a command that was put aside is still to come.
+    pub(super) const fn is_owing(&self) -> bool {
+        self.owed.is_some()
     }
 
     /// Queues a command, given without tag and line end, to go along with the next one. How it ends is of

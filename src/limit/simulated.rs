@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::limit::day::{Book, Row, Taken};
-use crate::mail::Timestamp;
-use crate::session::Clock;
+use crate::limit::{Bounds, Gate, Limits, RunBounds, Slot};
+use crate::mail::{Side, Timestamp};
+use crate::session::{Clock, Stop};
 
 /// A clock of a test; it begins at noon of a day.
 #[derive(Debug, Default)]
@@ -30,6 +31,15 @@ impl Clock for Simulated {
     fn sleep(&self, time: Duration) {
         self.advance(time);
     }
+}
+
+/// A gate that limits nothing, and so many connections that have passed it.
+pub(crate) fn crowded(connections: usize) -> (Gate, Vec<Slot>) {
+    let clock = Arc::new(Simulated::default());
+    let limits = Limits::new(RunBounds::default(), clock, Stop::default(), Box::new(|_| ()));
+    let gate = limits.gate(Side::Destination, "new.example", &Bounds::default(), None);
+    let slots = (0..connections).map(|_| gate.admit().unwrap()).collect();
+    (gate, slots)
 }
 
 /// A book with one row, which several days may share.

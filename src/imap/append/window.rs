@@ -203,8 +203,9 @@ impl<'a> Window<'a> {
             return Ok(false);
         }
         self.make_room(message.octets)?;
-        // An answer that was read meanwhile may have been the batch's own.
-        if !self.is_joined_by(message, line) {
+        // An answer that was read meanwhile may have been the batch's own; and where nothing else is
+        // unanswered, a batch that is full is not waited for.
+        if !self.is_joined_by(message, line) || !self.has_room(message.octets) {
             return Ok(false);
         }
         self.put(format!("{}{{{}+}}\r\n", arguments(message), message.octets).as_bytes())?;

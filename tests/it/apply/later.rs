@@ -108,3 +108,26 @@ fn wherever_the_connection_is_lost_the_same_run_or_the_next_makes_and_fills_the_
         }
     }
 }
+
+#[test]
+fn empty_folder_is_made_behind_what_it_lies_below() {
+    let mut world = World::new("INBOX: a | P: b | P/X: c | P/Y: | Q/Z: d", "");
+    world.settings.wave = 1;
+    assert_in_order(&world.migrate());
+    let deeds = deeds(&world);
+    assert_eq!(deeds[..2], ["+P", "+P/Y"], "{deeds:?}");
+    assert!(
+        deeds.iter().position(|deed| deed == "+Q/Z") > deeds.iter().position(|deed| deed == "P/X")
+    );
+    world.nothing_is_left();
+}
+
+#[test]
+fn very_many_folders_are_made_at_once() {
+    let source: Vec<String> = (0..1_001).map(|number| format!("F{number}: m{number}")).collect();
+    let mut world = World::new(&source.join(" | "), "");
+    world.settings.wave = 64;
+    assert_in_order(&world.migrate());
+    let made = deeds(&world).iter().take_while(|deed| deed.starts_with('+')).count();
+    assert_eq!(made, 1_001);
+}

@@ -1,6 +1,7 @@
 //! Several messages an append, taken or refused as one.
 
 use super::*;
+use crate::limit::simulated;
 use crate::store::AppendMessage;
 use crate::store::Ticket;
 
@@ -260,6 +261,24 @@ fn pace_grows_again_with_what_is_stored() {
     let ran = run(nature, MULTI, messages);
     let sizes: Vec<_> = batches(&ran.sent).iter().map(Vec::len).collect();
     assert_eq!(sizes, [1, 1, 1, 2, 4, 8, 16, 7]);
+}
+
+#[test]
+fn no_batch_is_larger_than_the_share_of_its_connection() {
+    let (gate, _slots) = simulated::crowded(20);
+    let log = Arc::new(Mutex::new(Log::default()));
+    let (mut wire, sent) = connect(Server::new(Nature::default(), &log), Line::default());
+    let stopped = AtomicBool::new(false);
+    let gate = Some(&gate);
+    let terms = Terms { ways: MULTI, limit: None, refusals: &[], windows_stopped: &stopped, gate };
+    let mut messages = Messages::same(300, 20);
+    append(&mut wire, &terms, &mut Proof::default(), None, &mut messages).unwrap();
+    let text = text_of(&sent);
+    let sizes: Vec<_> =
+        text.split(" APPEND ").skip(1).map(|batch| batch.matches("{20").count()).collect();
+    // 1,024 unanswered messages, shared by 20 connections.
+    assert_eq!(sizes, [1, 51, 51, 51, 51, 51, 44]);
+    assert_eq!(log.lock().unwrap().stored.len(), 300);
 }
 
 #[test]
