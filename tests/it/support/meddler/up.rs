@@ -161,9 +161,15 @@ impl Up {
                 let cut = matches!(kind, Some(Kind::CutInMessage | Kind::ResetInMessage));
                 Ok(if cut { Go::Half } else { Go::On })
             };
-            let command = match reading::command(&mut self.from, &mut literal)? {
-                Ok(command) => command,
-                Err(half) => {
+            let command = match reading::command(&mut self.from, &mut literal) {
+                Err(gone) => {
+                    // The client went in the middle of what it was to strike: the next one is as good.
+                    let strike = strikes.into_iter();
+                    strike.for_each(|armed| self.both.shared.lock().put_off(armed));
+                    return Err(gone);
+                }
+                Ok(Ok(command)) => command,
+                Ok(Err(half)) => {
                     (&self.both.server).write_all(&half)?;
                     let kind = strikes.map_or(Kind::CutInMessage, |fault| fault.kind);
                     if kind == Kind::ResetInMessage {
