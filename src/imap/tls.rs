@@ -7,6 +7,8 @@
 //! * Never speaks a version below TLS 1.2.
 
 use std::io;
+use std::io::BufRead as _;
+use std::io::BufReader;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
@@ -61,12 +63,55 @@ pub enum Trust {
 }
 
 /// TLS over TCP.
-pub(super) struct Tls(StreamOwned<ClientConnection, Paced<TcpStream>>);
+pub(super) struct Tls(StreamOwned<ClientConnection, Buffered>);
+
+/// A socket with what it received and nobody decrypted yet: `rustls` takes 4 KiB at a time, and each
+/// time would be a system call.
+pub(super) struct Buffered(BufReader<Paced<TcpStream>>);
+
+/// Octets that are received at one go.
+const RECEIVED_AT_ONCE: usize = 64 * 1024;
+
+impl Read for Buffered {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.0.buffer().is_empty() {
+            acknowledge_at_once(self.0.get_ref().socket());
+        }
+        self.0.read(out)
+    }
+}
+
+impl Write for Buffered {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.get_mut().write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.get_mut().flush()
+    }
+}
 
 impl Read for Tls {
+    /// Waits for something, and returns with it whatever has come besides.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        acknowledge_at_once(self.0.sock.socket());
-        self.0.read(out)
+        let mut count = self.0.read(out)?;
+        let StreamOwned { conn, sock } = &mut self.0;
+        while count > 0 && count < out.len() && !sock.0.buffer().is_empty() {
+            let mut received = sock.0.buffer();
+            // What goes wrong here is told by the next read: what was decrypted before is good.
+            let Ok(taken) = conn.read_tls(&mut received) else { break };
+            sock.0.consume(taken);
+            if conn.process_new_packets().is_err() {
+                break;
+            }
+            match conn.reader().read(&mut out[count..]) {
+                Ok(0) => break,
+                Ok(more) => count += more,
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+        Ok(count)
     }
 }
 
@@ -82,7 +127,7 @@ impl Write for Tls {
 
 impl Stream for Tls {
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        set_timeout(self.0.sock.socket(), timeout)
+        set_timeout(self.0.sock.0.get_ref().socket(), timeout)
     }
 }
 
@@ -109,6 +154,7 @@ pub(super) fn wrap(
         _ => "TLS 1.2",
     };
     let key = connection.peer_certificates().and_then(|chain| key_digest(chain.first()?));
+    let socket = Buffered(BufReader::with_capacity(RECEIVED_AT_ONCE, socket));
     Ok((Tls(StreamOwned::new(connection, socket)), Secured { version, key }))
 }
 
@@ -363,6 +409,14 @@ mod tests {
 
     /// A TLS server on loopback that greets one client; its port's other end.
     fn server(identity: &Identity, versions: &[&'static SupportedProtocolVersion]) -> TcpStream {
+        server_that_says(b"hi".to_vec(), identity, versions)
+    }
+
+    fn server_that_says(
+        words: Vec<u8>,
+        identity: &Identity,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> TcpStream {
         let key = PrivateKeyDer::try_from(identity.key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -375,7 +429,7 @@ mod tests {
             let connection = ServerConnection::new(Arc::new(config)).unwrap();
             let mut stream = StreamOwned::new(connection, socket);
             // The client may hang up: that is for it to tell.
-            let _greeted = stream.write_all(b"hi").and_then(|()| stream.flush());
+            let _greeted = stream.write_all(&words).and_then(|()| stream.flush());
             let _closed = stream.read(&mut [0; 16]);
         })
     }
@@ -446,6 +500,28 @@ mod tests {
         for version in [&TLS13, &TLS12] {
             let socket = server(&identity, &[version]);
             assert!(wrap(Paced::new(socket, None), "127.0.0.1", &Trust::Anything, TIMEOUT).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_has_come_is_read_at_one_go_and_whole() {
+        let words: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        let identity = identity("localhost", 2099);
+        for version in [&TLS13, &TLS12] {
+            let socket = server_that_says(words.clone(), &identity, &[version]);
+            let (mut tls, _) =
+                wrap(Paced::new(socket, None), "localhost", &issued_by(&identity), TIMEOUT)
+                    .unwrap();
+            let (mut heard, mut most) = (Vec::new(), 0);
+            let mut piece = vec![0; RECEIVED_AT_ONCE];
+            while heard.len() < words.len() {
+                let count = tls.read(&mut piece).unwrap();
+                assert!(count > 0);
+                heard.extend_from_slice(&piece[..count]);
+                most = most.max(count);
+            }
+            assert!(heard == words);
+            assert!(most > 20_000, "{most}: never more than one record");
         }
     }
 
