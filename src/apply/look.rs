@@ -55,8 +55,7 @@ fn collect(
     if uids.is_empty() {
         return Ok(Vec::new());
     }
-    let mut sink =
-        Collect { found: Vec::new(), head: RowHead::default(), header: Vec::new(), keep };
+    let mut sink = Collect { found: Vec::new(), row: Incoming::default(), keep };
     store.scan(folder, uids, Items { facts: true, header, ..Items::default() }, &mut sink)?;
     let mut found = sink.found;
     found.retain(|candidate| uids.contains(candidate.uid));
@@ -65,34 +64,54 @@ fn collect(
     Ok(found)
 }
 
-struct Collect<'a> {
-    found: Vec<Candidate>,
+/// A row as it comes, up to the candidate that it is.
+#[derive(Default)]
+pub(super) struct Incoming {
     head: RowHead,
     header: Vec<u8>,
-    keep: &'a mut dyn FnMut(&Candidate) -> bool,
 }
 
-impl FetchSink for Collect<'_> {
-    fn begin(&mut self, _: Uid, head: &RowHead) -> Flow {
+impl Incoming {
+    pub(super) fn begin(&mut self, head: &RowHead) {
         self.head = head.clone();
         self.header.clear();
-        Flow::Go
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    pub(super) fn piece(&mut self, octets: &[u8]) {
         self.header.extend_from_slice(octets);
-        Flow::Go
     }
 
-    fn end(&mut self, uid: Uid) -> Flow {
+    pub(super) fn end(&mut self, uid: Uid) -> Candidate {
         let head = std::mem::take(&mut self.head);
-        let candidate = Candidate {
+        Candidate {
             uid,
             size: head.size,
             date: head.internal_date.map(crate::mail::InternalDate::instant),
             flags: head.flags,
             seen: feeder::seen(&self.header),
-        };
+        }
+    }
+}
+
+struct Collect<'a> {
+    found: Vec<Candidate>,
+    row: Incoming,
+    keep: &'a mut dyn FnMut(&Candidate) -> bool,
+}
+
+impl FetchSink for Collect<'_> {
+    fn begin(&mut self, _: Uid, head: &RowHead) -> Flow {
+        self.row.begin(head);
+        Flow::Go
+    }
+
+    fn piece(&mut self, octets: &[u8]) -> Flow {
+        self.row.piece(octets);
+        Flow::Go
+    }
+
+    fn end(&mut self, uid: Uid) -> Flow {
+        let candidate = self.row.end(uid);
         if (self.keep)(&candidate) {
             self.found.push(candidate);
         }

@@ -7,15 +7,14 @@
 use crate::apply::book::Booked;
 use crate::apply::copy::{FIRST_BATCH, Trouble, at, first_of, leg};
 use crate::apply::fatal::Fatal;
-use crate::apply::feeder;
 use crate::apply::group::Group;
-use crate::apply::look::Candidate;
+use crate::apply::look::{Candidate, Incoming};
 use crate::apply::pass;
 use crate::apply::pass::{Ended, Leg, Reading};
 use crate::apply::placing::Target;
 use crate::apply::run::{Run, telling};
 use crate::apply::work::CopySet;
-use crate::mail::{InternalDate, Side, Uid, WireName};
+use crate::mail::{Side, Uid, WireName};
 use crate::store::{
     FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead, StoreError,
     Survey, VisitSink,
@@ -359,38 +358,30 @@ impl VisitSink for States {
 struct Rows {
     visits: Vec<(Option<FolderState>, Vec<Candidate>)>,
     visit: usize,
-    head: RowHead,
-    header: Vec<u8>,
+    row: Incoming,
 }
 
 impl Rows {
     fn new(visits: usize) -> Self {
         let visits = (0..visits).map(|_| (None, Vec::new())).collect();
-        Self { visits, visit: 0, head: RowHead::default(), header: Vec::new() }
+        Self { visits, visit: 0, row: Incoming::default() }
     }
 }
 
 impl FetchSink for Rows {
     fn begin(&mut self, _: Uid, head: &RowHead) -> Flow {
-        self.head = head.clone();
-        self.header.clear();
+        self.row.begin(head);
         Flow::Go
     }
 
     fn piece(&mut self, octets: &[u8]) -> Flow {
-        self.header.extend_from_slice(octets);
+        self.row.piece(octets);
         Flow::Go
     }
 
     fn end(&mut self, uid: Uid) -> Flow {
-        let head = std::mem::take(&mut self.head);
-        self.visits[self.visit].1.push(Candidate {
-            uid,
-            size: head.size,
-            date: head.internal_date.map(InternalDate::instant),
-            flags: head.flags,
-            seen: feeder::seen(&self.header),
-        });
+        let candidate = self.row.end(uid);
+        self.visits[self.visit].1.push(candidate);
         Flow::Go
     }
 }

@@ -120,13 +120,13 @@ impl AppendQueue for GatedQueue<'_> {
 }
 
 /// A sink whose messages take their turns.
-pub(super) struct GatedSink<'a> {
-    sink: &'a mut dyn FetchSink,
+pub(super) struct GatedSink<'a, S: ?Sized> {
+    sink: &'a mut S,
     gate: Option<&'a Gate>,
 }
 
-impl<'a> GatedSink<'a> {
-    pub(super) fn new(sink: &'a mut dyn FetchSink, gate: Option<&'a Gate>) -> Self {
+impl<'a, S: ?Sized> GatedSink<'a, S> {
+    pub(super) fn new(sink: &'a mut S, gate: Option<&'a Gate>) -> Self {
         Self { sink, gate }
     }
 }
@@ -139,32 +139,7 @@ fn may_come(gate: Option<&Gate>) -> bool {
     }
 }
 
-impl FetchSink for GatedSink<'_> {
-    fn begin(&mut self, uid: Uid, head: &RowHead) -> Flow {
-        if may_come(self.gate) { self.sink.begin(uid, head) } else { Flow::Stop }
-    }
-
-    fn piece(&mut self, octets: &[u8]) -> Flow {
-        self.sink.piece(octets)
-    }
-
-    fn end(&mut self, uid: Uid) -> Flow {
-        self.sink.end(uid)
-    }
-}
-/// The same for messages of many folders.
-pub(super) struct GatedVisits<'a> {
-    sink: &'a mut dyn VisitSink,
-    gate: Option<&'a Gate>,
-}
-
-impl<'a> GatedVisits<'a> {
-    pub(super) fn new(sink: &'a mut dyn VisitSink, gate: Option<&'a Gate>) -> Self {
-        Self { sink, gate }
-    }
-}
-
-impl FetchSink for GatedVisits<'_> {
+impl<S: FetchSink + ?Sized> FetchSink for GatedSink<'_, S> {
     fn begin(&mut self, uid: Uid, head: &RowHead) -> Flow {
         if may_come(self.gate) { self.sink.begin(uid, head) } else { Flow::Stop }
     }
@@ -178,7 +153,7 @@ impl FetchSink for GatedVisits<'_> {
     }
 }
 
-impl VisitSink for GatedVisits<'_> {
+impl VisitSink for GatedSink<'_, dyn VisitSink + '_> {
     fn opened(&mut self, visit: usize, state: Result<FolderState, StoreError>) -> bool {
         self.sink.opened(visit, state)
     }

@@ -29,6 +29,8 @@ mod gated;
 mod greet;
 mod login;
 mod look;
+#[cfg(test)]
+mod look_tests;
 mod lot;
 mod open;
 mod pace;

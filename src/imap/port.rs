@@ -20,7 +20,6 @@ use crate::imap::fetch;
 use crate::imap::flags;
 use crate::imap::gated;
 use crate::imap::gated::GatedSink;
-use crate::imap::gated::GatedVisits;
 use crate::imap::greet;
 use crate::imap::login::Credentials;
 use crate::imap::lot::Lot;
@@ -201,7 +200,7 @@ impl<M: Send> Source for Port<M> {
                 let stops: Vec<_> = visits[from..from + ahead].iter().map(fetch::to_read).collect();
                 from += ahead;
                 let gate = self.session.gate();
-                let sink = &mut GatedVisits::new(sink, gate.as_ref());
+                let sink = &mut GatedSink::new(sink, gate.as_ref());
                 self.session.tour((from - ahead, &stops), sink)?
             };
             if flow == Flow::Stop {

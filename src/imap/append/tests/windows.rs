@@ -1,6 +1,7 @@
 //! One command a message.
 
 use super::*;
+use crate::imap::append::proof::DateKind;
 
 #[test]
 fn first_of_a_combination_waits_and_the_others_do_not() {
@@ -169,6 +170,15 @@ fn refusal_after_the_body_costs_only_that_message() {
     assert_eq!(ran.messages.words(), ["0 stored 1", "1 NO [LIMIT] poison", "2 stored 2"]);
 }
 
+/// What is known once messages without dates went to INBOX.
+fn proved_inbox() -> Proof {
+    let mut proof = Proof::default();
+    let flags = [Flag::Seen].into_iter().collect();
+    let line = crate::imap::append::proof::Line::new(&flags, DateKind::Absent);
+    proof.accept(&WireName::new(*b"INBOX"), &line);
+    proof
+}
+
 #[test]
 fn window_is_bounded_and_does_not_deadlock() {
     // The peer holds answers back until 256 commands are there, and stops reading when 32 KiB of
@@ -183,16 +193,7 @@ fn window_is_bounded_and_does_not_deadlock() {
     let stopped = AtomicBool::new(false);
     let terms =
         Terms { ways: PLUS, limit: None, refusals: &[], windows_stopped: &stopped, gate: None };
-    let inbox = WireName::new(*b"INBOX");
-    let mut proof = Proof::default();
-    let flags = [Flag::Seen].into_iter().collect();
-    proof.accept(
-        &inbox,
-        &crate::imap::append::proof::Line::new(
-            &flags,
-            crate::imap::append::proof::DateKind::Absent,
-        ),
-    );
+    let mut proof = proved_inbox();
     messages.waiting.pop_front();
     let outcome = append(&mut wire, &terms, &mut proof, None, &mut messages).unwrap();
     assert_eq!(outcome.pipelined, 1024);
@@ -207,16 +208,7 @@ fn octets_in_the_window_are_bounded() {
     let stopped = AtomicBool::new(false);
     let terms =
         Terms { ways: PLUS, limit: None, refusals: &[], windows_stopped: &stopped, gate: None };
-    let inbox = WireName::new(*b"INBOX");
-    let mut proof = Proof::default();
-    let flags = [Flag::Seen].into_iter().collect();
-    proof.accept(
-        &inbox,
-        &crate::imap::append::proof::Line::new(
-            &flags,
-            crate::imap::append::proof::DateKind::Absent,
-        ),
-    );
+    let mut proof = proved_inbox();
     // Two of 3 MiB fit, the third waits for the first answers, which come for two at once.
     let mut messages = Messages::same(6, 3 << 20);
     append(&mut wire, &terms, &mut proof, None, &mut messages).unwrap();
