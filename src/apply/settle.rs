@@ -93,10 +93,11 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Drops what a link explains already, and returns these links. Links that a disorder among the
-    /// UIDs of one pass has made doubtful are looked for anew instead, and so are those of this run that
-    /// lead to nothing behind a gap: the gap may be a UID that was not true.
-    pub(super) fn drop_linked(
+    /// Drops what a link explains already, and returns these links. Doubtful ones are looked for anew:
+    /// those in a disorder among the UIDs of one pass, those of this run that lead to nothing behind a
+    /// gap, and those that lead to another message than the one that was sent. The server may have told
+    /// UIDs that are not true, and the connection may have ended before that showed.
+    fn drop_linked(
         &mut self,
         group: &mut Group,
         found: &mut Vec<Candidate>,
@@ -107,26 +108,31 @@ impl Run<'_> {
         else {
             return Ok(linked);
         };
-        let there: UidSet = found.iter().map(|candidate| candidate.uid).collect();
+        let folder = place.folder;
         let (gap, distrusted) = (group.gap, group.distrusted_from.take());
         let mut explained = UidSet::new();
         let mut doubtful = Vec::new();
-        self.state.each_link_from(place.folder, first, &mut |source_folder, link| {
+        self.state.each_link_from(folder, first, &mut |source_folder, link| {
             let Some(uid) = link.destination else { return };
-            let is_there = there.contains(uid);
-            let from =
-                if is_there { distrusted } else { gap.filter(|_| link.copied_by == Some(self.id)) };
+            let there = found.binary_search_by_key(&uid, |candidate| candidate.uid).ok();
+            let from = match there {
+                Some(place) if contradicts(&found[place], &link) => Some(first),
+                Some(_) => distrusted,
+                None => gap.filter(|_| link.copied_by == Some(self.id)),
+            };
             match (group.pair_of(source_folder), from.filter(|from| uid >= *from)) {
                 (Some(pair), Some(from)) => doubtful.push((pair, link, from)),
-                _ if is_there => {
+                _ if there.is_some() => {
                     explained.insert(uid);
                     linked.insert((source_folder, link.source), link);
                 }
                 _ => {}
             }
         })?;
-        let folder = place.folder;
         for (pair, link, from) in doubtful {
+            for sent in group.first.iter_mut().filter(|sent| sent.at == link.destination) {
+                sent.at = None;
+            }
             let link = Link { destination: None, ..link };
             let source_folder = group.pairs[pair].source_folder;
             self.state.put_links(source_folder, folder, std::slice::from_ref(&link))?;
@@ -363,6 +369,13 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Tells whether a message is another one than the one that a link says was sent. Where there is no key
+/// the server may have added one.
+fn contradicts(candidate: &Candidate, link: &Link) -> bool {
+    let other = candidate.seen.basis != link.basis || candidate.seen.digest != link.digest;
+    link.copied_by.is_some() && link.basis == Basis::Key && other
 }
 
 /// Outcomes of intents whose messages have a link.

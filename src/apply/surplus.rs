@@ -38,10 +38,12 @@ impl Run<'_> {
         let destination = self.destination()?;
         let mut found =
             look(destination, &wire, &window, HeaderFields::Full).map_err(at(Side::Destination))?;
-        self.drop_linked(group, &mut found)?;
-        if found.is_empty() {
-            return Ok(());
-        }
+        let (Some(place), Some(first)) = (&group.place, found.first()) else { return Ok(()) };
+        let mut linked = UidSet::new();
+        self.state.each_link_from(place.folder, first.uid, &mut |_, link| {
+            linked.extend(link.destination);
+        })?;
+        found.retain(|candidate| !linked.contains(candidate.uid));
         let mut wanted = Vec::new();
         for (index, todo) in group.pairs.iter().enumerate() {
             let of_pair = group.resent.iter().filter(|resent| resent.pair == index);

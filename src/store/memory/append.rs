@@ -191,24 +191,34 @@ impl Appending<'_> {
             Then::Store => store(&mut inner, options, &self.open),
             Then::Refuse(refusal) => self.open.refused(&refusal),
             Then::StoreAndLose => {
-                let _ = store(&mut inner, options, &self.open);
+                let reply = store(&mut inner, options, &self.open);
+                drop(inner);
+                self.unread.push(reply);
+                self.open.mails.clear();
                 return Err(self.lose(GONE));
             }
             Then::Lose(Loss::Late(arrival)) => {
                 self.open.mails.iter().for_each(|mail| delay(&mut inner, mail, arrival));
+                drop(inner);
                 return Err(self.lose(GONE));
             }
-            Then::Lose(_) => return Err(self.lose(GONE)),
+            Then::Lose(_) => {
+                drop(inner);
+                return Err(self.lose(GONE));
+            }
         };
         self.unread.push(reply);
         self.open.mails.clear();
         Ok(())
     }
 
-    /// Ends the connection: what the server has answered is not read any more.
+    /// Ends the connection: of what the server has answered, only so much is read as a test wants.
     fn lose(&mut self, open: Unknown) -> StoreError {
-        for (ticket, _) in self.unread.drain(..).flatten() {
-            self.queue.done(ticket, AppendResult::Unknown(GONE));
+        let read = self.session.server.lock().faults.read_before_loss;
+        self.lie();
+        for (place, (ticket, result)) in self.unread.drain(..).flatten().enumerate() {
+            let result = if place < read { result } else { AppendResult::Unknown(GONE) };
+            self.queue.done(ticket, result);
         }
         for mail in self.open.mails.drain(..) {
             self.queue.done(mail.message.ticket, AppendResult::Unknown(open));
@@ -218,6 +228,14 @@ impl Appending<'_> {
 
     /// Hands the replies of a window over, with the lies that are told in them.
     fn read_replies(&mut self) {
+        self.lie();
+        for (ticket, result) in self.unread.drain(..).flatten() {
+            self.queue.done(ticket, result);
+        }
+    }
+
+    /// Puts the lies that are told in them into the replies of a window.
+    fn lie(&mut self) {
         let Some(folder) = self.open.folder.clone() else { return };
         let lie = self.session.server.lock().faults.append_uid;
         let server = self.session.server.clone();
@@ -249,9 +267,6 @@ impl Appending<'_> {
                     told.into_iter().flatten().for_each(|place| place.1 = lowest);
                 }
             }
-        }
-        for (ticket, result) in self.unread.drain(..).flatten() {
-            self.queue.done(ticket, result);
         }
     }
 }

@@ -147,6 +147,7 @@ pub(super) struct Faults {
     pub(super) rewrites: Option<Rewrites>,
     pub(super) uid_next: UidNextLie,
     pub(super) append_uid: AppendUidLie,
+    pub(super) read_before_loss: usize,
     pub(super) fetch_octets: Option<u64>,
     pub(super) append_octets: Option<u64>,
     pub(super) connects: VecDeque<StoreError>,

@@ -150,6 +150,11 @@ impl MemoryServer {
         self.lock().faults.append_uid = lie;
     }
 
+    /// Whenever a connection is lost, so many replies of the window are read before it ends.
+    pub fn read_before_loss(&self, replies: usize) {
+        self.lock().faults.read_before_loss = replies;
+    }
+
     /// Loses the connection once, when so many octets of bodies have been read from now on.
     pub fn cut_fetch_after(&self, octets: u64) {
         self.lock().faults.fetch_octets = Some(octets);

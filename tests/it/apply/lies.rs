@@ -128,6 +128,27 @@ fn whatever_appenduid_tells_links_lead_to_the_right_message() {
 }
 
 #[test]
+fn uids_that_were_swapped_before_the_connection_was_lost_are_found_out() {
+    let lies = [AppendUidLie::Swapped, AppendUidLie::Above];
+    for (lie, there) in lies.into_iter().flat_map(|lie| [(lie, "x d"), (lie, "")]) {
+        for (nth, read) in (0..20).flat_map(|nth| (1..8).map(move |read| (nth, read))) {
+            let source = "INBOX: a b c d e f g h i j k l m n o p";
+            let mut world = World::new(source, &format!("INBOX: {there}"));
+            world.destination.lie_in_append_uid(lie);
+            world.destination.read_before_loss(read);
+            let plan = world.plan();
+            world.destination.stop_at(nth, Loss::Reply);
+            let applied = world.apply(&plan);
+            assert_eq!(item_reasons(&applied), [], "{lie:?} {there} {nth} {read}");
+            let rest = if there.is_empty() { "a b c d e" } else { "x d a b c e" };
+            world.holds_in_any_order(&format!("INBOX: {rest} f g h i j k l m n o p"));
+            world.journal_is_clean();
+            world.nothing_is_left();
+        }
+    }
+}
+
+#[test]
 fn a_server_without_uidplus_ends_the_same() {
     for order in [RowOrder::Ascending, RowOrder::Descending] {
         let options = Options {
