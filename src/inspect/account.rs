@@ -1,11 +1,14 @@
 //! The folders of an account, and what proves it to be that account.
 
+use std::collections::BTreeMap;
+
 use crate::mail::{FolderName, MailboxId, Side, UidValidity, WireName};
 use crate::plan::Witness;
 use crate::plan::WitnessFolder;
 use crate::rule::NameRules;
 use crate::snapshot::FolderTree;
-use crate::store::{FolderStatus, Listing, Look, StoreError};
+use crate::state::FolderKey;
+use crate::store::{FolderStatus, ListRow, Listing, Look, StoreError};
 
 /// How many folders beside INBOX are part of a witness.
 pub(super) const WITNESS_FOLDERS: usize = 8;
@@ -26,6 +29,41 @@ pub struct SideSeen {
 }
 
 impl SideSeen {
+    /// Tells whether the listing told the UIDVALIDITY of every folder.
+    #[must_use]
+    pub fn tells_every_uid_validity(&self) -> bool {
+        let told =
+            |row: &ListRow| row.status.as_ref().is_some_and(|one| one.uid_validity.is_some());
+        self.listing.rows.iter().filter(|row| row.selectable).all(told)
+    }
+
+    /// The folders, of an account without MAILBOXIDs, that have their UIDVALIDITY in common with another
+    /// one, as far as the listing told.
+    /// A UIDVALIDITY that only empty folders have does not count: some servers make it up for these,
+    /// another one each time.
+    #[must_use]
+    pub fn sharing(&self) -> Vec<FolderKey> {
+        let mut folders = BTreeMap::<UidValidity, Vec<&ListRow>>::new();
+        for row in &self.listing.rows {
+            if let Some(uid_validity) = row.status.as_ref().and_then(|one| one.uid_validity) {
+                folders.entry(uid_validity).or_default().push(row);
+            }
+        }
+        let holds_mail =
+            |row: &&ListRow| row.status.as_ref().is_none_or(|one| one.messages != Some(0));
+        folders.retain(|_, rows| rows.len() > 1 && rows.iter().any(holds_mail));
+        let key = |(&uid_validity, row): (&UidValidity, &ListRow)| FolderKey {
+            side: self.side,
+            wire: row.name.clone(),
+            uid_validity,
+            mailbox_id: None,
+        };
+        let rows = folders
+            .iter()
+            .flat_map(|(uid_validity, rows)| rows.iter().map(move |row| (uid_validity, *row)));
+        rows.map(key).collect()
+    }
+
     /// UIDVALIDITY and MAILBOXID of every folder for which both are known.
     pub(super) fn object_ids(&self) -> impl Iterator<Item = (UidValidity, &MailboxId, &WireName)> {
         let listed = self.listing.rows.iter().filter_map(|row| {

@@ -27,13 +27,25 @@ const THIN_OCTETS_MAX: usize = 800;
 pub struct Outline {
     /// The folder that state takes it for.
     guess: Option<FolderId>,
-    /// A MAILBOXID is to tell whether it is that one.
-    by_mailbox_id: bool,
+    /// What is to tell whether it is that one.
+    proof: Proof,
     /// Messages that must be the ones that state knows; each of these sets by itself.
     samples: Vec<BTreeMap<Uid, Fingerprint>>,
     /// Messages of which only the flags are asked for.
     thin: UidSet,
     parts: Vec<Part>,
+}
+
+/// What tells whether a folder is the one that state knows (safety law R4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// Its MAILBOXID.
+    MailboxId,
+    /// Its UIDVALIDITY, which no other folder has or had.
+    UidValidity,
+    /// The headers of some of its messages.
+    #[default]
+    Headers,
 }
 
 /// What state knows of a folder before it is opened.
@@ -48,20 +60,20 @@ pub struct Expected {
 }
 
 impl Outline {
-    /// Asks for all messages of a folder, and for as many headers as prove it to be the one that state
-    /// knows; where each folder has a MAILBOXID, for none.
+    /// Asks for all messages of a folder, and, where nothing else tells, for as many headers as prove
+    /// it to be the one that state knows.
     ///
     /// # Errors
     ///
     /// [`StateError`]: it cannot be read or written.
     pub fn new(
         expected: Expected,
-        has_mailbox_id: bool,
+        proof: Proof,
         state: &mut dyn State,
     ) -> Result<Self, StateError> {
         let Expected { guess, links, linked } = expected;
         let mut samples = Vec::new();
-        if let (Some(id), false) = (guess, has_mailbox_id) {
+        if let (Some(id), Proof::Headers) = (guess, proof) {
             let mut known = Vec::new();
             state.digests(id, &mut |uid, digest, basis| {
                 known.push((uid, Fingerprint { digest, basis }));
@@ -93,7 +105,7 @@ impl Outline {
         parts.push(Part { items: flags, uids: thin.difference(&sampled) });
         parts.push(Part { items: facts, uids: all.difference(&thin).difference(&sampled) });
         parts.retain(|part| !part.uids.is_empty());
-        Ok(Self { guess, by_mailbox_id: has_mailbox_id, samples, thin, parts })
+        Ok(Self { guess, proof, samples, thin, parts })
     }
 
     /// What is asked for, part by part.
@@ -146,10 +158,10 @@ impl Outline {
         let is_expected = match self.guess {
             Some(guess) => guess == id,
             None => is_unknown(state, id)?,
-        } && (folder.mailbox_id.is_some() || !self.by_mailbox_id);
+        } && (folder.mailbox_id.is_some() || self.proof != Proof::MailboxId);
         let has_fallen = uid_next.zip(folder.uid_next).is_some_and(|(was, is)| is < was)
             || mod_seq.zip(folder.highest_mod_seq).is_some_and(|(was, is)| is < was);
-        let mut certain = folder.mailbox_id.is_some();
+        let mut certain = folder.mailbox_id.is_some() || self.proof == Proof::UidValidity;
         let mut is_other = false;
         for sample in self.samples.iter().filter(|_| folder.mailbox_id.is_none()) {
             match judge(sample, &headers, folder.messages) {

@@ -170,6 +170,7 @@ impl Making<'_> {
         let (here, there) = persist(self, |making| &mut making.reading, Self::meet)?;
         self.is_the_account_of_last_time(&here)?;
         self.is_the_account_of_last_time(&there)?;
+        self.remember_who_shares(&here, &there)?;
         has_inbox(&here)?;
         has_inbox(&there)?;
         let folders = planner::plan_folders(self.draft.rules, &here.tree, &there.tree);
@@ -244,6 +245,24 @@ impl Making<'_> {
             }
             Err((side, error)) => Err(Trouble::Store(side, error)),
         }
+    }
+
+    /// Records the folders that only headers will tell apart: one of them, chosen or not, may have the
+    /// name of another one next time.
+    fn remember_who_shares(
+        &mut self,
+        here: &SideSeen,
+        there: &SideSeen,
+    ) -> Result<(), PlanningFault> {
+        let (source, destination) = self.reading.both()?;
+        let has_ids = [source.abilities().object_id, destination.abilities().object_id];
+        for (seen, has_ids) in [here, there].into_iter().zip(has_ids) {
+            let sharing = if has_ids { Vec::new() } else { seen.sharing() };
+            for key in &sharing {
+                self.draft.state.folder(key)?;
+            }
+        }
+        Ok(())
     }
 
     fn is_the_account_of_last_time(&mut self, seen: &SideSeen) -> Result<(), PlanningFault> {

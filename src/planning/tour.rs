@@ -8,7 +8,7 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use crate::identity::Fingerprint;
-use crate::inspect::{Expected, FolderRows, Glimpse, Glimpses, Opened, Outline, SideSeen};
+use crate::inspect::{Expected, FolderRows, Glimpse, Glimpses, Opened, Outline, Proof, SideSeen};
 use crate::mail::{Side, UidSet, WireName};
 use crate::matching::{Fate, KnownLink, Matched, Matcher, Step};
 use crate::plan::PlanWriter;
@@ -61,9 +61,12 @@ impl Making<'_> {
     ) -> Result<Toured, PlanningFault> {
         let stop = self.reading.stop();
         let (source, destination) = self.reading.both()?;
-        let has_ids = (source.abilities().object_id, destination.abilities().object_id);
+        let proofs = (
+            proof(source.abilities().object_id, sides.0),
+            proof(destination.abilities().object_id, sides.1),
+        );
         let append_limit = destination.abilities().append_limit;
-        let (sketches, known) = self.draft.sketches(groups, sides, has_ids)?;
+        let (sketches, known) = self.draft.sketches(groups, sides, proofs)?;
         let mut toured = Toured::default();
         if sketches.is_empty() {
             return Ok(toured);
@@ -106,6 +109,15 @@ impl Making<'_> {
         }
         toured.surprised = toured.skipped.len() < sketches.len();
         Ok(toured)
+    }
+}
+
+/// What tells folders of a side apart that may have changed their names, as far as the listing shows.
+fn proof(has_mailbox_ids: bool, seen: &SideSeen) -> Proof {
+    match (has_mailbox_ids, seen.tells_every_uid_validity()) {
+        (true, _) => Proof::MailboxId,
+        (false, true) => Proof::UidValidity,
+        (false, false) => Proof::Headers,
     }
 }
 
@@ -175,7 +187,7 @@ impl Draft<'_> {
         &mut self,
         groups: &[Group],
         sides: Sides<'_>,
-        has_ids: (bool, bool),
+        proofs: (Proof, Proof),
     ) -> Result<(Vec<Sketch>, Vec<Known>), PlanningFault> {
         let rules = &self.rules.messages;
         let mut sketches = (Vec::new(), Vec::new());
@@ -184,7 +196,7 @@ impl Draft<'_> {
         }
         let mut links = 0;
         for group in groups.iter().take(GROUPS_MAX) {
-            let Some((sketch, known)) = self.sketch(group, sides, has_ids)? else { break };
+            let Some((sketch, known)) = self.sketch(group, sides, proofs)? else { break };
             links += known.links.len();
             sketches.0.push(sketch);
             sketches.1.push(known);
@@ -200,7 +212,7 @@ impl Draft<'_> {
         &mut self,
         group: &Group,
         (here, there): Sides<'_>,
-        has_ids: (bool, bool),
+        proofs: (Proof, Proof),
     ) -> Result<Option<(Sketch, Known)>, PlanningFault> {
         let destination = if group.exists {
             self.state.last_folder(Side::Destination, &group.wire)?
@@ -234,13 +246,19 @@ impl Draft<'_> {
                 expected.linked = UidSet::new();
             }
         }
-        let sources: Result<_, _> = sources
-            .into_iter()
-            .map(|expected| Outline::new(expected, has_ids.0, self.state))
-            .collect();
-        let destination =
-            if group.exists { Some(Outline::new(copies, has_ids.1, self.state)?) } else { None };
+        let sources: Result<_, _> =
+            sources.into_iter().map(|expected| self.outline(expected, proofs.0)).collect();
+        let destination = if group.exists { Some(self.outline(copies, proofs.1)?) } else { None };
         Ok(Some((Sketch { sources: sources?, destination }, known)))
+    }
+
+    fn outline(&mut self, expected: Expected, proof: Proof) -> Result<Outline, PlanningFault> {
+        let proof = match (proof, expected.guess) {
+            // One that had it may have been renamed onto this one's name.
+            (Proof::UidValidity, Some(id)) if self.state.shares_uid_validity(id)? => Proof::Headers,
+            (proof, _) => proof,
+        };
+        Ok(Outline::new(expected, proof, self.state)?)
     }
 
     /// Plans a group by what came of it; nothing where that does not suffice. Tells whether it is left

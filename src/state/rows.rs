@@ -14,18 +14,26 @@ use crate::state::database::Writing;
 use crate::state::port::{FolderId, FolderKey, Intent, IntentId, Link, Outcome, StoredCopy};
 use crate::state::value::Number;
 
+const BY_MAILBOX_ID: &str =
+    "SELECT id FROM folders WHERE side = ?1 AND uid_validity = ?2 AND mailbox_id = ?3";
+const BY_NAME: &str = "SELECT id FROM folders
+    WHERE side = ?1 AND uid_validity = ?2 AND mailbox_id IS NULL AND wire = ?3";
+
 /// The number of a folder, with a row made where there is none.
 pub(crate) fn folder(transaction: &Writing<'_>, key: &FolderKey) -> rusqlite::Result<FolderId> {
     let (side, wire) = (key.side.as_str(), key.identity_octets());
     let validity = key.uid_validity.get();
     let mailbox_id = key.mailbox_id.as_ref().map(crate::mail::MailboxId::as_str);
-    // With a MAILBOXID the name does not matter; without, `IS` finds only rows without.
-    let name = mailbox_id.is_none().then_some(wire);
-    let sql = "SELECT id FROM folders WHERE side = ?1 AND uid_validity = ?2
-        AND mailbox_id IS ?3 AND (?4 IS NULL OR wire = ?4)";
-    let mut statement = transaction.prepare_cached(sql)?;
-    let key_columns = params![side, validity, mailbox_id, name];
-    let found: Option<FolderId> = statement.query_row(key_columns, |row| row.get(0)).optional()?;
+    // With a MAILBOXID the name does not matter.
+    let found: Option<FolderId> = match mailbox_id {
+        Some(mailbox_id) => transaction
+            .prepare_cached(BY_MAILBOX_ID)?
+            .query_row(params![side, validity, mailbox_id], |row| row.get(0)),
+        None => transaction
+            .prepare_cached(BY_NAME)?
+            .query_row(params![side, validity, wire], |row| row.get(0)),
+    }
+    .optional()?;
     if let Some(id) = found {
         let sql = "UPDATE folders SET wire = ?2 WHERE id = ?1 AND wire <> ?2";
         transaction.prepare_cached(sql)?.execute(params![id, wire])?;

@@ -9,7 +9,7 @@ use crate::state::database::Kind;
 /// State of one account pair.
 pub(crate) const STATE: Kind = Kind {
     application: 0x4d66_5374,
-    steps: &[STATE_1],
+    steps: &[STATE_1, STATE_2],
     cost: "no mail is lost by that, and none is copied twice where the destination keeps what tells \
            messages apart; what is lost is which copies are ours, the flags that both sides last \
            agreed on, what people removed at the destination, and appends without an outcome",
@@ -44,6 +44,11 @@ CREATE TABLE pairs (
     created INTEGER NOT NULL,
     UNIQUE (source_user, destination_user)
 ) STRICT;
+";
+
+const STATE_2: &str = "
+CREATE INDEX folders_by_wire ON folders (side, wire);
+CREATE INDEX folders_by_uid_validity ON folders (side, uid_validity);
 ";
 
 // Numbers of folders and intents are never given twice (AUTOINCREMENT): one that is still held

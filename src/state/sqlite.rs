@@ -554,11 +554,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
         let mut state = SqliteState::open(&path).unwrap();
-        state.execute("PRAGMA user_version = 2");
+        state.execute("PRAGMA user_version = 3");
         drop(state);
         let before = fs::read(&path).unwrap();
         let refused = SqliteState::open(&path);
-        assert!(matches!(refused, Err(StateError::Newer { found: 2, known: 1 })), "{refused:?}");
+        assert!(matches!(refused, Err(StateError::Newer { found: 3, known: 2 })), "{refused:?}");
         assert_eq!(fs::read(&path).unwrap(), before);
     }
 

@@ -2,6 +2,8 @@
 
 use mailferry::mail::{Flag, Uid};
 use mailferry::rule::policy::Deleted;
+use mailferry::rule::{FolderPattern, Ruled};
+use mailferry::store::HeaderFields;
 use mailferry::store::memory::{Account, Gives, MemoryServer, Operation, Options, Then, wire};
 use proptest::prelude::*;
 
@@ -185,6 +187,58 @@ fn folders_that_changed_places_are_not_taken_for_each_other() {
         let (in_passing, with_care) = both_plans(&mut world);
         assert_eq!(in_passing.lines(), with_care.lines(), "{kind}");
         assert_eq!(in_passing.totals().copies, 4, "{kind}");
+    }
+}
+
+/// Tells whether anybody looked at headers since the log began.
+fn looks_at_headers(server: &MemoryServer) -> bool {
+    let header = |operation: &&Operation| matches!(operation, Operation::Scan { items, .. } if items.header != HeaderFields::None);
+    server.log().iter().any(|operation| header(&operation))
+}
+
+#[test]
+fn headers_are_read_again_only_where_no_number_tells_folders_apart() {
+    for kind in 0..16 {
+        let mut world = World::of(options(1, kind), SOURCE, options(2, kind), "");
+        world.migrate();
+        world.source.forget_log();
+        world.destination.forget_log();
+        assert!(world.plan().changes_nothing());
+        let (has_ids, lists_counts, shares) = (kind & 1 != 0, kind & 2 != 0, kind & 8 != 0);
+        let expected = !has_ids && (shares || !lists_counts);
+        assert_eq!(looks_at_headers(&world.source), expected, "{kind}");
+        assert_eq!(looks_at_headers(&world.destination), expected, "{kind}");
+    }
+}
+
+#[test]
+fn a_folder_that_was_never_chosen_is_not_taken_for_the_one_whose_name_it_gets() {
+    for at_destination in [false, true] {
+        let (kind, there) = (2, "C: c d");
+        let mut world = World::of(options(1, kind), "A: a b | C: c d", options(2, kind), there);
+        let server = if at_destination { &world.destination } else { &world.source };
+        if at_destination {
+            // The folder that will be made for A has this one's UIDVALIDITY.
+            server.with(|account| fill(account, "A: x"));
+        }
+        server.with(|account| {
+            let of_a = account.folder("A").uid_validity;
+            account.folder("C").uid_validity = of_a;
+        });
+        let (value, place) = (FolderPattern::parse("C").unwrap(), "exclude".to_owned());
+        world.rules.folders.exclude.push(Ruled { value, place });
+        world.migrate();
+        let server = if at_destination { &world.destination } else { &world.source };
+        server.with(|account| {
+            if at_destination {
+                account.expunge("A", [1]);
+            }
+            account.delete("A");
+            account.rename("C", "A");
+        });
+        let (in_passing, with_care) = both_plans(&mut world);
+        assert_eq!(in_passing.lines(), with_care.lines());
+        assert_eq!(in_passing.totals().copies, 2, "{at_destination}");
     }
 }
 
