@@ -5,7 +5,6 @@ use std::io;
 use std::io::IsTerminal as _;
 use std::io::Write;
 
-use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
 use crate::report::{Colour, Document, Problem, Screen, write_json};
@@ -29,7 +28,7 @@ impl Output {
         let screen = |is_terminal: bool| Screen {
             width: if is_terminal { columns() } else { COLUMNS },
             colour: if is_terminal && !plain && !dumb { Colour::Always } else { Colour::Never },
-            zone: TimeZone::system(),
+            zone: None,
         };
         Self {
             stdout: screen(io::stdout().is_terminal()),

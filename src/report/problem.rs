@@ -139,7 +139,7 @@ mod tests {
             .detail("it said", "NO [AUTHENTICATIONFAILED] Authentication \u{1b}[31mfailed.")
             .hint("try the same name and password in a mail program first");
         let mut out = Vec::new();
-        let screen = Screen { width: 80, colour: Colour::Always, zone: TimeZone::UTC };
+        let screen = Screen { width: 80, colour: Colour::Always, zone: Some(TimeZone::UTC) };
         problem.write(&mut out, &screen).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),

@@ -29,15 +29,16 @@ pub struct Screen {
     pub width: usize,
     /// Colour of symbols.
     pub colour: Colour,
-    /// Zone that times are shown in.
-    pub zone: TimeZone,
+    /// Zone that times are shown in; local time if none is given. To know the local one costs a look at
+    /// the whole database of zones, so it is only looked for when a time is shown.
+    pub zone: Option<TimeZone>,
 }
 
 impl Screen {
     /// Not a terminal: 80 columns, no colour, local time.
     #[must_use]
     pub fn plain() -> Self {
-        Self { width: 80, colour: Colour::Never, zone: TimeZone::system() }
+        Self { width: 80, colour: Colour::Never, zone: None }
     }
 
     /// Columns that may be used, never fewer than what a table needs.
@@ -65,9 +66,10 @@ impl Screen {
     }
 
     fn local(&self, time: Timestamp, form: &str) -> String {
+        let zone = self.zone.clone().unwrap_or_else(TimeZone::system);
         jiff::Timestamp::from_second(time.seconds()).map_or_else(
             |_| "-".to_owned(),
-            |time| time.to_zoned(self.zone.clone()).strftime(form).to_string(),
+            |time| time.to_zoned(zone).strftime(form).to_string(),
         )
     }
 
@@ -187,7 +189,7 @@ mod tests {
 
     #[test]
     fn colour_repeats_the_symbol_and_nothing_else() {
-        let mut screen = Screen { width: 80, colour: Colour::Always, zone: TimeZone::UTC };
+        let mut screen = Screen { width: 80, colour: Colour::Always, zone: Some(TimeZone::UTC) };
         let shown = |screen: &Screen| {
             let mut out = Vec::new();
             screen.symbol(&mut out, Symbol::Wrong).unwrap();
@@ -200,7 +202,7 @@ mod tests {
 
     #[test]
     fn times_are_local_and_impossible_ones_are_a_dash() {
-        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        let zone = Some(TimeZone::fixed(jiff::tz::offset(1)));
         let screen = Screen { width: 80, colour: Colour::Never, zone };
         let time = Timestamp::from_seconds(1_795_205_040);
         assert_eq!(screen.date_time(time), "2026-11-20 21:04");

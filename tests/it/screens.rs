@@ -22,7 +22,7 @@ use mailferry::state::Item;
 use mailferry::store::Compression;
 
 fn screen() -> Screen {
-    let zone = TimeZone::fixed(jiff::tz::offset(1));
+    let zone = Some(TimeZone::fixed(jiff::tz::offset(1)));
     Screen { width: 80, colour: Colour::Never, zone }
 }
 
