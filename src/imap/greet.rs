@@ -4,14 +4,14 @@
 //!
 //! * Never logs in to a server that greets as logged in already: nobody knows as whom.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::imap::connect::Secured;
 use crate::imap::login;
 use crate::imap::login::Cover;
 use crate::imap::login::Credentials;
 use crate::imap::login::Redactor;
+use crate::imap::pace::Pace;
 use crate::imap::reader;
 use crate::imap::reader::Code;
 use crate::imap::reader::Data;
@@ -19,7 +19,6 @@ use crate::imap::reader::Parsed;
 use crate::imap::reader::StatusKind;
 use crate::imap::request::Command;
 use crate::imap::session::Known;
-use crate::imap::session::Met;
 use crate::imap::session::Reply;
 use crate::imap::session::Session;
 use crate::imap::session::given_up;
@@ -29,6 +28,9 @@ use crate::imap::tap::Tap;
 use crate::imap::wire::Wire;
 use crate::store::ServerSeen;
 use crate::store::StoreError;
+
+/// A server that never answered sooner than this is not near.
+const FAR: Duration = Duration::from_millis(10);
 
 /// Greets and logs in over a connection that nothing was read from.
 ///
@@ -57,7 +59,7 @@ fn log_in(
     let (imap, capabilities, mechanism) =
         authenticate(&tap, hello.client, &hello.capabilities, cover, credentials)?;
     let redactor = Redactor::new(credentials);
-    let met = Arc::clone(&known.met);
+    let is_known = known.met.get().is_some();
     let seen = ServerSeen {
         greeting: redactor.clean(hello.greeting),
         id: None,
@@ -73,32 +75,36 @@ fn log_in(
         None => capabilities_of(&session.run(&Command::new("CAPABILITY"))?).unwrap_or_default(),
     };
     let has_id = capabilities.iter().any(|word| word == "ID");
-    let id = if has_id { exchange_ids(&mut session, &met)? } else { None };
-    session.learn(&capabilities, id);
+    session.learn(&capabilities);
+    if has_id {
+        exchange_ids(&mut session, is_known)?;
+    }
+    session.with_pace(Pace::logged_in);
     session.consider_compression()?;
     Ok(session)
 }
 
-/// Exchanges ID (RFC 2971), which a server may refuse. Where it is known who the server is, its answer
-/// is not waited for.
-fn exchange_ids(
-    session: &mut Session,
-    known: &OnceLock<Met>,
-) -> Result<Option<String>, StoreError> {
+/// Exchanges ID (RFC 2971), which a server may refuse. The answer is waited for only as long as it is not
+/// known who the server is, and something depends on it: how to ask for MAILBOXID, or whether the
+/// server, which was quick so far, is near. It is heard behind the next command otherwise.
+fn exchange_ids(session: &mut Session, is_known: bool) -> Result<(), StoreError> {
     let own = format!("ID (\"name\" \"mailferry\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));
-    if let Some(met) = known.get() {
+    let is_far =
+        session.with_pace(|pace| pace.round_trip()).is_some_and(|quickest| quickest >= FAR);
+    if is_known {
         session.say_aside(&own)?;
-        session.with_pace(|pace| pace.take_round_trip(met.round_trip));
-        return Ok(met.id.clone());
+        session.learn_id(None);
+    } else if is_far && !session.abilities().object_id {
+        session.say_aside(&own)?;
+    } else {
+        let id = match session.run(&Command::new(&own)) {
+            Ok(reply) => id_of(&reply),
+            Err(StoreError::Refused(_)) => None,
+            Err(fault) => return Err(fault),
+        };
+        session.learn_id(id);
     }
-    let id = match session.run(&Command::new(&own)) {
-        Ok(reply) => id_of(&reply),
-        Err(StoreError::Refused(_)) => None,
-        Err(fault) => return Err(fault),
-    };
-    let round_trip = session.with_pace(|pace| pace.round_trip());
-    known.get_or_init(|| Met { id: id.clone(), round_trip });
-    Ok(id)
+    Ok(())
 }
 
 /// What came before the login.
@@ -190,8 +196,8 @@ fn capabilities_of(reply: &Reply) -> Option<Vec<String>> {
         .last()
 }
 
-/// The server's name and version.
-fn id_of(reply: &Reply) -> Option<String> {
+/// The server's name and version, if it told them.
+pub(super) fn id_of(reply: &Reply) -> Option<String> {
     let fields = reply.data().find_map(|data| match data {
         Data::Id(fields) => Some(fields),
         _ => None,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::imap::ahead::Answers;
+use crate::imap::greet::id_of;
 use crate::imap::reader;
 use crate::imap::reader::Data;
 use crate::imap::reader::ListLine;
@@ -91,7 +92,15 @@ impl Session {
         if asks {
             commands.insert(0, Command::new("NAMESPACE"));
         }
-        let mut answers = self.run_all(&commands)?.into_iter();
+        let answers = self.run_all(&commands)?;
+        if self.seen().id.is_none() {
+            // What was not waited for at login comes before the first answer.
+            let told = answers.iter().flatten().find_map(id_of);
+            if told.is_some() {
+                self.learn_id(told);
+            }
+        }
+        let mut answers = answers.into_iter();
         if asks && let Some(answer) = answers.next() {
             self.set_namespaces(answer.as_ref().map(namespaces).unwrap_or_default());
         }

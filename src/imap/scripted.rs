@@ -35,8 +35,13 @@ impl Sent {
     }
 }
 
+/// How long an answer takes that begins with `~`.
+const LONG: Duration = Duration::from_millis(15);
+
 /// The server. `$T` in an answer stands for the tag of the command that it answers.
 struct Script {
+    /// The next answer takes long.
+    slow: bool,
     answers: VecDeque<Vec<u8>>,
     then: Then,
     output: VecDeque<u8>,
@@ -49,9 +54,12 @@ struct Script {
 /// A wire to a server that greets with the first answer, and what will have been sent over it.
 pub(super) fn wire(answers: &[&[u8]], then: Then) -> (Wire, Sent) {
     let mut answers: VecDeque<Vec<u8>> = answers.iter().map(|answer| answer.to_vec()).collect();
-    let output = answers.pop_front().unwrap_or_default().into();
+    let greeting = answers.pop_front().unwrap_or_default();
+    let slow = greeting.starts_with(b"~");
+    let output = greeting.strip_prefix(b"~").unwrap_or(&greeting).to_vec().into();
     let sent = Sent::default();
     let script = Script {
+        slow,
         answers,
         then,
         output,
@@ -71,9 +79,10 @@ impl Script {
         }
         if let Some(answer) = self.answers.pop_front() {
             // The dialogue of a login and the rest after a literal belong to the same command.
-            self.continues = answer.starts_with(b"+");
+            self.continues = answer.starts_with(b"+") || answer.starts_with(b"~+");
             let tag = self.tag.clone();
-            let mut rest = answer.as_slice();
+            self.slow = answer.starts_with(b"~");
+            let mut rest = answer.strip_prefix(b"~").unwrap_or(&answer);
             while let Some(at) = memchr::memmem::find(rest, b"$T") {
                 self.output.extend(&rest[..at]);
                 self.output.extend(&tag);
@@ -98,6 +107,9 @@ impl Read for Script {
                     Err(io::ErrorKind::WouldBlock.into())
                 }
             };
+        }
+        if std::mem::take(&mut self.slow) {
+            std::thread::sleep(LONG);
         }
         self.output.read(out)
     }

@@ -76,8 +76,8 @@ pub(super) struct Known {
     pub(super) compression: Agreement,
     /// The gate that every connection to it passes.
     pub(super) gate: Option<Gate>,
-    /// What the first session found, once it has asked for ID: the others say who they are, which some
-    /// servers insist on, and do not wait.
+    /// What the first session found, once it was told: the others say who they are, which some servers
+    /// insist on, and do not wait.
     pub(super) met: Arc<OnceLock<Met>>,
 }
 
@@ -174,13 +174,19 @@ impl Session {
         }
     }
 
-    /// Takes what the server announced and who it said it is.
-    pub(super) fn learn(&mut self, capabilities: &[String], id: Option<String>) {
+    /// Takes what the server announced.
+    pub(super) fn learn(&mut self, capabilities: &[String]) {
         self.abilities = ability::read(capabilities, &self.known);
-        self.with_pace(Pace::logged_in);
         self.can_unselect = capabilities.iter().any(|word| word == "UNSELECT");
-        self.seen.id = id.map(|id| self.redactor.clean(id));
         self.compressor = Compressor::new(&self.known.compression, self.abilities.compress);
+    }
+
+    /// Takes who the server said it is, as the first session with it or as one that another one told.
+    pub(super) fn learn_id(&mut self, id: Option<String>) {
+        let round_trip = self.with_pace(|pace| pace.round_trip());
+        let met = self.known.met.get_or_init(|| Met { id, round_trip }).clone();
+        self.with_pace(|pace| pace.take_round_trip(met.round_trip));
+        self.seen.id = met.id.map(|id| self.redactor.clean(id));
     }
 
     /// Whether the session compresses, and why.
@@ -315,16 +321,6 @@ impl Session {
         exchange.wire_mut().pace_mut().moves(None);
         drop(exchange);
         done.map_err(|fault| self.settle(fault))
-    }
-
-    /// Has the connection pass for a slow one.
-    #[cfg(test)]
-    pub(super) fn measure_slowly(&mut self) {
-        let mut exchange = self.tap.exchange();
-        let pace = exchange.wire_mut().pace_mut();
-        pace.moves(Some(Way::Up));
-        pace.is_far();
-        (0..2).for_each(|_| pace.sent(1 << 20, std::time::Duration::from_secs(1)));
     }
 
     /// How fast the line is.

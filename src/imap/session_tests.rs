@@ -10,6 +10,7 @@ use crate::imap::compress::Agreement;
 use crate::imap::connect::Secured;
 use crate::imap::greet;
 use crate::imap::login::Credentials;
+use crate::imap::pace::Way;
 use crate::imap::request::Command;
 use crate::imap::scripted;
 use crate::imap::scripted::Sent;
@@ -60,6 +61,17 @@ fn known() -> Known {
         compression: Agreement::default(),
         gate: None,
         met: Arc::default(),
+    }
+}
+
+impl Session {
+    /// Has the connection pass for a slow one.
+    pub(in crate::imap) fn measure_slowly(&mut self) {
+        self.with_pace(|pace| {
+            pace.moves(Some(Way::Up));
+            pace.is_far();
+            (0..2).for_each(|_| pace.sent(1 << 20, std::time::Duration::from_secs(1)));
+        });
     }
 }
 
@@ -124,6 +136,29 @@ fn later_sessions_say_who_they_are_and_do_not_wait() {
         assert!(sent.lines()[2].contains(" ID (\"name\" \"mailferry\""));
         assert!(session.is_near(), "as the first one found");
     }
+}
+
+#[test]
+fn the_first_session_with_a_far_server_does_not_wait_for_its_name() {
+    let able = |words: &str| format!("$T OK [CAPABILITY IMAP4rev1 ID{words}] in\r\n").into_bytes();
+    const ODD: &[u8] = b"* ID (\"name\" \"Odd\")\r\n$T OK\r\n";
+    const LISTED: &[u8] = b"* LIST () \"/\" INBOX\r\n$T OK\r\n";
+    let slow = |octets: &[u8]| [b"~".as_slice(), octets].concat();
+    let known = known();
+    let answers = [&slow(GREETING), &slow(PLUS), &slow(&able("")), ODD, LISTED, NOOP_OK];
+    let (begun, sent) = begin_known(&answers, Then::Silence, known.clone());
+    let mut session = begun.unwrap();
+    assert_eq!(sent.lines().len(), 2, "it goes along with the next command");
+    assert_eq!((session.seen().id.as_deref(), session.is_near()), (None, false));
+    session.list().unwrap();
+    assert_eq!(session.seen().id.as_deref(), Some("Odd"), "it is heard before the listing");
+    let (later, _) = begin_known(&[GREETING, PLUS, &able("")], Then::Silence, known);
+    assert_eq!(later.unwrap().seen().id.as_deref(), Some("Odd"), "others know it then");
+    // How STATUS is asked depends on it.
+    let answers = [&slow(GREETING), &slow(PLUS), &slow(&able(" OBJECTID")), ODD];
+    let (begun, sent) = begin(&answers, Then::Silence);
+    assert_eq!(begun.unwrap().seen().id.as_deref(), Some("Odd"));
+    assert_eq!(sent.lines().len(), 3);
 }
 
 #[test]
