@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::apply::copy::{Trouble, at};
 use crate::apply::fatal::Fatal;
 use crate::apply::group::Group;
-use crate::apply::run::{Run, folder_item};
+use crate::apply::run::{Made, Run, folder_item};
 use crate::apply::spelling::Spellings;
 use crate::mail::{FolderName, Role, Side, WireName};
 use crate::plan::{Action, FolderPair, Reason};
@@ -53,10 +53,10 @@ fn above(name: &FolderName) -> impl Iterator<Item = FolderName> + use<> {
 }
 
 impl Run<'_> {
-    /// Folders that need not be there before it comes to them, where there are more than so many: with
-    /// each folder that is there, some servers take longer for every message, because they add up what
-    /// all of them hold.
-    pub(super) fn left_for_later(&self, before: &Spellings, many: usize) -> Later {
+    /// Folders that need not be there before it comes to them: while they are made, their messages are
+    /// read. And with each folder that is there, some servers take longer for every message, because they
+    /// add up what all of them hold.
+    pub(super) fn left_for_later(&self, before: &Spellings) -> Later {
         let lacking: BTreeMap<FolderName, ToCreate> =
             self.lacking(before).map(|create| (create.name.clone(), create)).collect();
         let with_those_above = |create: &ToCreate| {
@@ -73,7 +73,7 @@ impl Run<'_> {
         let filled = lacking.values().filter(|create| filled.contains(&create.wire));
         let later: Later =
             filled.map(|create| (create.wire.clone(), with_those_above(create))).collect();
-        if (many + 1..=LATER_MAX).contains(&later.len()) { later } else { Later::new() }
+        if later.len() <= LATER_MAX { later } else { Later::new() }
     }
 
     /// What the plan creates and the destination lacks.
@@ -100,32 +100,36 @@ impl Run<'_> {
         Ok(self.make(now)?.unwrap_or(before))
     }
 
-    /// Creates the folders of these groups that were left for later.
+    /// Creates the folders of these groups that were left for later, and with the first of them those of
+    /// the groups that other lanes begin with: one round trip is enough for all.
     pub(super) fn create_absent(&mut self, groups: &mut [Group]) -> Result<(), Fatal> {
-        let mut asked = BTreeSet::new();
-        let mut absent = Vec::new();
+        let is_absent = |group: &&mut Group| matches!(group.absent, Absent::ToCreate(_));
+        if !groups.iter_mut().any(|group| is_absent(&group)) {
+            return Ok(());
+        }
+        let tallies = self.tallies;
+        let making = tallies.making();
+        let mut wanted = std::mem::take(&mut tallies.folders().first);
         for group in groups.iter() {
             let Absent::ToCreate(path) = &group.absent else { continue };
-            // Another lane may have been faster.
-            let folders = self.tallies.folders();
-            let new = path.iter().filter(|create| {
-                !folders.is_known(&create.wire) && asked.insert(create.wire.clone())
-            });
-            absent.extend(new.cloned());
+            wanted.extend(path.iter().cloned());
         }
-        let made = self.make(absent)?;
-        for group in groups.iter_mut() {
-            if let Absent::ToCreate(_) = group.absent {
-                let wire = group.wire.clone();
-                let spelled = self.tallies.folders().spelled.get(&wire).cloned();
-                let Some(spelled) = spelled else {
-                    self.block_refused(group, &wire);
-                    continue;
-                };
-                group.absent = Absent::No;
-                group.listed_empty = made.as_ref().is_some_and(|made| made.is_empty(&spelled));
-                group.wire = spelled;
-            }
+        let mut asked = BTreeSet::new();
+        wanted.retain(|create| {
+            !tallies.folders().is_known(&create.wire) && asked.insert(create.wire.clone())
+        });
+        self.make(wanted)?;
+        drop(making);
+        for group in groups.iter_mut().filter(is_absent) {
+            let wire = group.wire.clone();
+            let made = tallies.folders().made.get(&wire).cloned();
+            let Some(Made { spelled, is_empty }) = made else {
+                self.block_refused(group, &wire);
+                continue;
+            };
+            group.absent = Absent::No;
+            group.listed_empty = is_empty;
+            group.wire = spelled;
         }
         Ok(())
     }
@@ -177,7 +181,9 @@ impl Run<'_> {
         };
         for create in created {
             if let Some(spelled) = after.among(&create.wire, &wires) {
-                let before = self.tallies.folders().spelled.insert(create.wire, spelled);
+                let is_empty = after.is_empty(&spelled);
+                let made = Made { spelled, is_empty };
+                let before = self.tallies.folders().made.insert(create.wire, made);
                 self.done.created += u64::from(before.is_none());
             } else {
                 self.refuse_folder(create, "the server said OK, but does not list the folder");
@@ -221,7 +227,7 @@ impl Run<'_> {
             if folders.refused.contains_key(&wire) {
                 continue;
             }
-            let spelled = folders.spelled.get(&wire).cloned();
+            let spelled = folders.made.get(&wire).map(|made| made.spelled.clone());
             drop(folders);
             let wire = spelled.or_else(|| spellings.among(&wire, &wires)).unwrap_or(wire);
             if !spellings.is_subscribed(&wire) {

@@ -201,6 +201,11 @@ impl Group {
         sets.map(|set| set.octets.saturating_add(set.uids.len().saturating_mul(message))).sum()
     }
 
+    /// Tells whether it was not opened yet, and is empty or still to be made.
+    pub(super) const fn is_fresh(&self) -> bool {
+        self.place.is_none() && (self.listed_empty || matches!(self.absent, Absent::ToCreate(_)))
+    }
+
     /// Tells whether anything is still to be copied here.
     pub(super) fn has_work(&self) -> bool {
         self.pairs.iter().any(|todo| todo.left() > 0)

@@ -13,7 +13,7 @@ use std::thread;
 
 use crate::apply::copy::Trouble;
 use crate::apply::fatal::Fatal;
-use crate::apply::folders::Later;
+use crate::apply::folders::{Absent, Later};
 use crate::apply::group::Group;
 use crate::apply::run::{Common, Run};
 use crate::apply::settings::Settings;
@@ -88,7 +88,7 @@ impl<'r> Run<'r> {
                 let shares = &shares;
                 lanes.push(scope.spawn(move || lane.run_beside(shares)));
             }
-            let done = self.make_folders(listing, early).and_then(|(spellings, later)| {
+            let done = self.make_folders(listing).and_then(|(spellings, later)| {
                 let groups = self.groups(&spellings, &later)?;
                 let cost = groups.iter().map(|group| group.cost(message)).sum();
                 let many = lanes_for(cost, &self.settings).min(groups.len()).max(1);
@@ -97,7 +97,9 @@ impl<'r> Run<'r> {
                     lanes.push(scope.spawn(move || lane.run_beside(shares)));
                 }
                 self.settings.memory = lane_memory(&self.settings, lanes.len() + 1);
-                shares.deal(deal(groups, many, message));
+                let dealt = deal(groups, many, message);
+                self.make_with_the_first(&dealt)?;
+                shares.deal(dealt);
                 self.copy_shares(&shares, &mut resent)?;
                 Ok(spellings)
             });
@@ -129,16 +131,23 @@ impl<'r> Run<'r> {
         Ok(spellings)
     }
 
-    /// Makes the folders that so many lanes begin with; returns also those that are left for later.
-    fn make_folders(
-        &mut self,
-        listing: Listing,
-        lanes: usize,
-    ) -> Result<(Spellings, Later), Fatal> {
+    /// Makes the folders that are not left for later; returns these too.
+    fn make_folders(&mut self, listing: Listing) -> Result<(Spellings, Later), Fatal> {
         let before = Spellings::from(listing);
-        let first = self.wave_size()?.saturating_mul(lanes);
-        let later = self.left_for_later(&before, first);
+        let later = self.left_for_later(&before);
         Ok((self.spellings(before, &later)?, later))
+    }
+
+    /// Has the folders with which lanes begin made all at once.
+    fn make_with_the_first(&mut self, shares: &VecDeque<Vec<Group>>) -> Result<(), Fatal> {
+        let size = self.wave_size()?;
+        let begin = shares.iter().flat_map(|share| share.iter().take(size));
+        let paths = begin.filter_map(|group| match &group.absent {
+            Absent::ToCreate(path) => Some(path),
+            Absent::No | Absent::Refused => None,
+        });
+        self.tallies.folders().first = paths.flatten().cloned().collect();
+        Ok(())
     }
 
     /// How many folders a wave holds. Where each message is stored by itself, round trips are few beside

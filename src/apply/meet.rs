@@ -19,9 +19,13 @@ use crate::state::{Verdict, same_account};
 use crate::store::{Listing, StoreError};
 
 impl Run<'_> {
-    /// Logs in on both sides and proves that these are the accounts of the plan, and two. Returns
-    /// what the destination lists.
-    pub(super) fn meet(&mut self) -> Result<Listing, Fatal> {
+    /// Logs in on both sides and proves that these are the accounts of the plan, and two, unless that was
+    /// seen when it was made, a moment ago. Returns what the destination lists.
+    pub(super) fn meet(&mut self, seen: Option<(SideSeen, SideSeen)>) -> Result<Listing, Fatal> {
+        if let Some((_, destination)) = seen {
+            session::begin_both(&mut self.source, &mut self.destination, self.stop)?;
+            return Ok(destination.listing);
+        }
         let accounts = self.work.header.as_ref().and_then(|header| header.accounts.first());
         let accounts = accounts.cloned();
         let roots = accounts

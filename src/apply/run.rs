@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use crate::apply::event::{Event, SharedWatch, Watch};
 use crate::apply::fatal::Fatal;
-use crate::apply::folders::Later;
+use crate::apply::folders::{Later, ToCreate};
 use crate::apply::outlet::Company;
 use crate::apply::quota::Quota;
 use crate::apply::settings::Settings;
 use crate::apply::spelling::Spellings;
 use crate::apply::tally::Applied;
 use crate::apply::work::Work;
+use crate::inspect::SideSeen;
 use crate::mail::{FolderName, Side, WireName};
 use crate::plan::Reason;
 use crate::session::{Clock, Held, NoSession, Patience, Stop};
@@ -78,6 +79,8 @@ pub struct Surroundings<'a> {
     pub watch: &'a mut dyn Watch,
     /// Which sections.
     pub only: Only,
+    /// Both ends, where they were listed a moment ago, when the plan was made: they are not listed again.
+    pub seen: Option<(SideSeen, SideSeen)>,
 }
 
 /// What all lanes of a run share.
@@ -103,6 +106,7 @@ pub(super) struct Tallies {
     /// A lane has ended with a fault that ends the run.
     pub ended: AtomicBool,
     folders: Mutex<Folders>,
+    making: Mutex<()>,
 }
 
 /// What became of folders that the plan creates.
@@ -110,8 +114,19 @@ pub(super) struct Tallies {
 pub(super) struct Folders {
     /// Those that the destination did not make, and what it said.
     pub refused: BTreeMap<WireName, String>,
-    /// How the destination spells those that it made.
-    pub spelled: BTreeMap<WireName, WireName>,
+    /// Those that it made.
+    pub made: BTreeMap<WireName, Made>,
+    /// Those that lanes begin with: whoever comes first makes them all.
+    pub first: Vec<ToCreate>,
+}
+
+/// A folder that the destination made.
+#[derive(Clone, Debug)]
+pub(super) struct Made {
+    /// How it spells its name.
+    pub spelled: WireName,
+    /// It was listed as empty afterwards.
+    pub is_empty: bool,
 }
 
 impl Folders {
@@ -126,11 +141,16 @@ impl Folders {
 
     /// Tells whether this folder was to be created before.
     pub(super) fn is_known(&self, wire: &WireName) -> bool {
-        self.spelled.contains_key(wire) || self.refused.contains_key(wire)
+        self.made.contains_key(wire) || self.refused.contains_key(wire)
     }
 }
 
 impl Tallies {
+    /// Waits until no other lane makes folders, and keeps it so.
+    pub(super) fn making(&self) -> MutexGuard<'_, ()> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn folders(&self) -> MutexGuard<'_, Folders> {
         self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -187,8 +207,13 @@ impl<'r> Common<'r, '_> {
 #[must_use]
 #[expect(clippy::needless_pass_by_value, reason = "a plan is carried out once")]
 pub fn apply(work: Work, ends: Ends, surroundings: Surroundings<'_>) -> Applied {
-    let Surroundings { state, settings, clock, stop, watch, only } = surroundings;
-    let id = match state.begin_run("apply", clock.now()) {
+    let Surroundings { state, settings, clock, stop, watch, only, seen } = surroundings;
+    // Intents and outcomes are on disk when they are written down. What else is, can be found out again:
+    // a commit of its own for each folder would be a wait for the disk each.
+    let id = match state
+        .begin_run("apply", clock.now())
+        .and_then(|id| state.gather(true).map(|()| id))
+    {
         Ok(id) => id,
         Err(fault) => {
             return Applied { fatal: Some(Fatal::State(fault)), ..Applied::default() };
@@ -209,7 +234,7 @@ pub fn apply(work: Work, ends: Ends, surroundings: Surroundings<'_>) -> Applied 
         id,
     };
     let mut run = common.lane(Held::new(ends.source), Held::new(ends.destination));
-    if let Err(fatal) = run.carry_out(&common) {
+    if let Err(fatal) = run.carry_out(&common, seen) {
         let stopped = matches!(fatal, Fatal::Store { error: StoreError::Stopped, .. });
         run.done.fatal = Some(if stopped { Fatal::Stopped } else { fatal });
     }
@@ -217,8 +242,12 @@ pub fn apply(work: Work, ends: Ends, surroundings: Surroundings<'_>) -> Applied 
 }
 
 impl<'r> Run<'r> {
-    fn carry_out(&mut self, common: &Common<'r, '_>) -> Result<(), Fatal> {
-        let listing = self.meet()?;
+    fn carry_out(
+        &mut self,
+        common: &Common<'r, '_>,
+        seen: Option<(SideSeen, SideSeen)>,
+    ) -> Result<(), Fatal> {
+        let listing = self.meet(seen)?;
         self.met = true;
         if let Some(header) = &self.work.header {
             let totals = self.work.totals;
@@ -290,8 +319,9 @@ impl<'r> Run<'r> {
         self.done.source_compression = self.source.compression();
         self.done.destination_compression = self.destination.compression();
         // A run that came no further than a login leaves what the last one found: it is as open as it was.
-        if self.met
-            && let Err(fault) = self.state.replace_items("apply", &self.done.items)
+        let written =
+            if self.met { self.state.replace_items("apply", &self.done.items) } else { Ok(()) };
+        if let Err(fault) = written.and(self.state.gather(false))
             && self.done.fatal.is_none()
         {
             self.done.fatal = Some(Fatal::State(fault));

@@ -7,6 +7,7 @@
 use crate::apply::book::Booked;
 use crate::apply::copy::{FIRST_BATCH, Trouble, at, first_of, leg};
 use crate::apply::fatal::Fatal;
+use crate::apply::folders::Absent;
 use crate::apply::group::Group;
 use crate::apply::look::{Candidate, Incoming};
 use crate::apply::pass;
@@ -71,14 +72,13 @@ impl<'r> Run<'r> {
     ///
     /// Of a connection, which was noted, or what ends the run.
     pub(super) fn wave(&mut self, groups: &mut [Group]) -> Result<(), Trouble> {
-        self.create_absent(groups)?;
         // Where the server tells no UIDs they are looked up after each pass.
         if !self.destination()?.abilities().uid_plus || self.quota.is_full() {
-            return Ok(());
+            return Ok(self.create_absent(groups)?);
         }
-        // A new folder has nothing of ours: its messages can be read before it is opened.
-        let fresh = chosen(groups, |group| group.place.is_none() && group.listed_empty);
-        let known = chosen(groups, |group| group.place.is_some() || !group.listed_empty);
+        // A new folder has nothing of ours: its messages can be read before it is opened, or made.
+        let fresh = chosen(groups, Group::is_fresh);
+        let known = chosen(groups, |group| !group.is_fresh());
         let known = self.open_known(groups, &known)?;
         let (proved, mut new): (Vec<usize>, Vec<usize>) =
             known.into_iter().partition(|&number| groups[number].proved);
@@ -87,6 +87,9 @@ impl<'r> Run<'r> {
         new.sort_unstable();
         if !new.is_empty() {
             self.move_all(groups, &new, Share::First, |run, groups| {
+                run.create_absent(groups)?;
+                let is_empty = |&number: &usize| groups[number].listed_empty;
+                let fresh: Vec<usize> = fresh.into_iter().filter(is_empty).collect();
                 let mut ready = run.open_fresh(groups, &fresh)?;
                 ready.extend(opened);
                 Ok(ready)
@@ -263,6 +266,9 @@ impl<'r> Run<'r> {
         for (leg, ended) in legs.iter().zip(left) {
             let (number, index) = leg.place;
             let group = &mut groups[number];
+            if matches!(group.absent, Absent::Refused) {
+                continue;
+            }
             let Booked { moved, .. } = self.book_leg(group, index, ended, fetched.is_err());
             group.stuck = if moved { 0 } else { group.stuck };
         }

@@ -7,6 +7,7 @@ use std::net::ToSocketAddrs as _;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::apply;
 use crate::apply::{Applied, Ends, Fatal, Only, Settings, Surroundings, Work};
@@ -24,6 +25,7 @@ use crate::cli::progress::Progress;
 use crate::cli::show;
 use crate::cli::signals::Interrupts;
 use crate::cli::validate;
+use crate::inspect::SideSeen;
 use crate::limit::Waited;
 use crate::mail::{Side, Timestamp};
 use crate::manifest::Loaded;
@@ -45,6 +47,9 @@ const WAVE: usize = 64;
 
 /// Connections to either side where neither manifest nor profile says how many.
 const CONNECTIONS: u16 = 4;
+
+/// What was listed so short a time ago is not listed again before it is written to.
+const JUST_NOW: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: &Apply, output: &mut Output) -> ExitStatus {
     let interrupts = Interrupts::listen();
@@ -110,7 +115,7 @@ fn apply_file(args: &Apply, interrupts: &Interrupts, output: &Output) -> Result<
     let work = work_of(file).map_err(|fault| stale(&fault))?;
     let next = Next { manifest: &loaded.name, plan: Some(&path) };
     let connectors = ends::connectors(migration, interrupts, output)?;
-    carry_out(args, work, &checked, (migration, connectors), &next, interrupts, output)
+    carry_out(args, work, &checked, (migration, connectors, None), &next, interrupts, output)
 }
 
 /// Plans, shows, asks, and applies what was shown.
@@ -132,7 +137,8 @@ fn apply_manifest(
     }
     let file = plan::new_file(None)?;
     let connectors = ends::connectors(migration, interrupts, output)?.handing_on();
-    let Made { file, overview, notes } =
+    let began = Instant::now();
+    let Made { file, overview, notes, seen } =
         plan::make(&loaded, migration, connectors.clone(), file, now, interrupts, output)?;
     let view = PlanView { overview: &overview, saved: Saved::ToApply, notes: &notes };
     if !args.json {
@@ -157,7 +163,10 @@ fn apply_manifest(
     let opened = show::open(file.path()).map_err(|_| ENDED)?;
     let work = work_of(opened).map_err(stale)?;
     let next = Next { manifest: &loaded.name, plan: None };
-    carry_out(args, work, &checked, (migration, connectors), &next, interrupts, output)
+    // What was listed a moment ago, in the sessions that are handed on, need not be listed again.
+    let holds_both = connectors.source.holds_session() && connectors.destination.holds_session();
+    let seen = Some(seen).filter(|_| holds_both && began.elapsed() < JUST_NOW);
+    carry_out(args, work, &checked, (migration, connectors, seen), &next, interrupts, output)
 }
 
 const ENDED: Ended = Ended::Told(ExitStatus::Fault);
@@ -208,7 +217,7 @@ fn carry_out(
     args: &Apply,
     work: Work,
     checked: &Checked,
-    (migration, connectors): (&Migration, Connectors),
+    (migration, connectors, seen): (&Migration, Connectors, Option<(SideSeen, SideSeen)>),
     next: &Next<'_>,
     interrupts: &Interrupts,
     output: &Output,
@@ -250,6 +259,7 @@ fn carry_out(
             clock: &clock,
             stop: &interrupts.stop,
             watch: &mut progress,
+            seen,
             only: args.only.map_or(Only::All, |only| match only {
                 OnlyArg::Folders => Only::Folders,
                 OnlyArg::Copies => Only::Copies,

@@ -16,6 +16,7 @@ use crate::cli::output::Output;
 use crate::cli::pair;
 use crate::cli::signals::Interrupts;
 use crate::cli::validate;
+use crate::inspect::SideSeen;
 use crate::mail::Timestamp;
 use crate::manifest::Loaded;
 use crate::manifest::model::TlsMode;
@@ -33,6 +34,8 @@ pub(super) struct Made {
     pub file: tempfile::NamedTempFile,
     pub overview: Overview,
     pub notes: Vec<String>,
+    /// Both ends as they were listed when planning began.
+    pub seen: (SideSeen, SideSeen),
 }
 
 pub(super) fn run(args: &Plan, output: &mut Output) -> ExitStatus {
@@ -58,7 +61,7 @@ pub(super) fn run(args: &Plan, output: &mut Output) -> ExitStatus {
     let status =
         if !equal && args.detailed_exitcode { ExitStatus::NotEqual } else { ExitStatus::Done };
     let saved = args.output.as_ref().map(|path| path.display().to_string());
-    let Made { file, overview, notes } = made;
+    let Made { file, overview, notes, .. } = made;
     if let Some(path) = &args.output
         && let Err(fault) = file.persist(path)
     {
@@ -135,7 +138,7 @@ pub(super) fn make(
         problem: Problem::new("the plan cannot be written").detail("fault", fault.to_string()),
         status: ExitStatus::Fault,
     })?;
-    Ok(Made { file, overview, notes })
+    Ok(Made { file, overview, notes, seen: planned.seen })
 }
 
 /// A file without a name beside where a plan is to go, or in the folder of such files, readable by its

@@ -34,6 +34,13 @@ impl Lot {
         }
     }
 
+    /// Tells whether a session stands there that may be taken.
+    pub(super) fn holds_one(&self) -> bool {
+        let room = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        room.as_ref()
+            .is_some_and(|(session, since)| since.elapsed() < IDLE_MAX && session.is_alive())
+    }
+
     /// Takes the session that stands there, if it has not stood for too long.
     pub(super) fn take(&self) -> Option<Session> {
         let (mut session, since) = self.0.exchange(None)?;

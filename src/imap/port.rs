@@ -306,6 +306,12 @@ impl Connector {
         self
     }
 
+    /// Tells whether a session waits that was handed on.
+    #[must_use]
+    pub fn holds_session(&self) -> bool {
+        self.lot.as_ref().is_some_and(Lot::holds_one)
+    }
+
     fn refused(&self) -> MutexGuard<'_, Option<Refusal>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -560,8 +566,10 @@ mod tests {
         first.open(&inbox).unwrap();
         first.close();
         drop(planning);
+        assert!(applying.holds_session());
         let connect: &mut dyn Connect<dyn Destination> = &mut applying;
         let mut second = connect.connect().unwrap();
+        assert!(!applying.holds_session(), "it is taken");
         // What another one saw of a folder is no longer gone by.
         let all = UidSet::range(Uid::MIN, Uid::MAX);
         second.scan(&inbox, &all, Items::default(), &mut Drain).unwrap();

@@ -73,6 +73,8 @@ pub struct Planned {
     pub writer: PlanWriter,
     /// Sentences that a reader should know.
     pub notes: Vec<String>,
+    /// Both ends as they were listed when planning began.
+    pub seen: (SideSeen, SideSeen),
 }
 
 /// Why no plan came about.
@@ -154,9 +156,9 @@ pub fn make(ends: Ends, given: Order<'_>) -> Result<Planned, PlanningFault> {
     let writer = making.all(&about, make_spool);
     let gathered = making.draft.state.gather(false);
     making.reading.close();
-    let writer = writer?;
+    let (writer, seen) = writer?;
     gathered?;
-    Ok(Planned { writer, notes: making.draft.notes })
+    Ok(Planned { writer, notes: making.draft.notes, seen })
 }
 
 impl Making<'_> {
@@ -164,7 +166,7 @@ impl Making<'_> {
         &mut self,
         about: &About,
         make_spool: &mut dyn FnMut() -> io::Result<Box<dyn Spool>>,
-    ) -> Result<PlanWriter, PlanningFault> {
+    ) -> Result<(PlanWriter, (SideSeen, SideSeen)), PlanningFault> {
         let was_empty = self.draft.state.was_empty();
         self.draft.state.begin_run("plan", about.now)?;
         let (here, there) = persist(self, |making| &mut making.reading, Self::meet)?;
@@ -203,7 +205,7 @@ impl Making<'_> {
         if was_empty && destination > 0 && destination * KNOWN_PART.1 > source * KNOWN_PART.0 {
             self.draft.notes.insert(0, NO_STATE.to_owned());
         }
-        Ok(writer)
+        Ok((writer, (here, there)))
     }
 
     /// Plans all groups: as many as can be together, others one by one with more care.

@@ -67,10 +67,8 @@ impl Screen {
 
     fn local(&self, time: Timestamp, form: &str) -> String {
         let zone = self.zone.clone().unwrap_or_else(TimeZone::system);
-        jiff::Timestamp::from_second(time.seconds()).map_or_else(
-            |_| "-".to_owned(),
-            |time| time.to_zoned(zone).strftime(form).to_string(),
-        )
+        jiff::Timestamp::from_second(time.seconds())
+            .map_or_else(|_| "-".to_owned(), |time| time.to_zoned(zone).strftime(form).to_string())
     }
 
     /// Writes the symbol of a line and a blank.

@@ -228,6 +228,7 @@ impl World {
             stop: &self.stop,
             watch: &mut Unwatched,
             only: self.only,
+            seen: None,
         };
         apply(work, ends, surroundings)
     }
