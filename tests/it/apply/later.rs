@@ -4,7 +4,7 @@ use mailferry::plan::Reason;
 use mailferry::store::memory::{Loss, Operation, Then};
 use mailferry::store::{Refusal, ResponseCode};
 
-use crate::apply::world::{World, assert_in_order, item_reasons};
+use crate::apply::world::{World, assert_in_order, fill, item_reasons};
 
 const FILLED: &str = "A/one: b c | A/two: d | B/deep/er: f g | B: e | C: h | INBOX: a";
 
@@ -130,4 +130,40 @@ fn very_many_folders_are_made_at_once() {
     assert_in_order(&world.migrate());
     let made = deeds(&world).iter().take_while(|deed| deed.starts_with('+')).count();
     assert_eq!(made, 1_001);
+}
+
+/// How often the destination was listed.
+fn listings(world: &World) -> usize {
+    world.destination.log().iter().filter(|operation| matches!(operation, Operation::List)).count()
+}
+
+#[test]
+fn what_was_listed_for_the_plan_is_not_listed_again_and_what_came_since_is_seen() {
+    let deeds: [(&str, &str); 5] = [
+        ("", FILLED),
+        ("C:", FILLED),
+        ("C: x", "A/one: b c | A/two: d | B/deep/er: f g | B: e | C: x h | INBOX: a"),
+        ("C: h", FILLED),
+        ("INBOX: a y", "A/one: b c | A/two: d | B/deep/er: f g | B: e | C: h | INBOX: a y"),
+    ];
+    for (deed, expected) in deeds {
+        for lanes in [1, 2] {
+            let [saved, gone_on] = [false, true].map(|goes_on| {
+                let mut world = World::new(FILLED, "");
+                world.settings.connections = lanes;
+                let plan = if goes_on { world.plan_and_go_on() } else { world.plan() };
+                world.destination.with(|account| fill(account, deed));
+                world.destination.forget_log();
+                let applied = world.apply(&plan);
+                assert!(applied.items.is_empty() && applied.fatal.is_none(), "{deed}: {applied:?}");
+                world.holds_in_any_order(expected);
+                let listings = listings(&world);
+                world.nothing_is_left();
+                listings
+            });
+            if deed.is_empty() {
+                assert_eq!(gone_on + 1, saved);
+            }
+        }
+    }
 }

@@ -12,6 +12,7 @@ use mailferry::apply::Surroundings;
 use mailferry::apply::Unwatched;
 use mailferry::apply::Work;
 use mailferry::apply::apply;
+use mailferry::inspect::SideSeen;
 use mailferry::mail::Flag;
 use mailferry::mail::FlagSet;
 use mailferry::mail::FolderName;
@@ -94,6 +95,8 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) stop: Stop,
     pub(crate) only: Only,
+    /// What the last plan listed, for the next run.
+    pub(crate) seen: Option<(SideSeen, SideSeen)>,
 }
 
 /// A plan as its file holds it.
@@ -161,6 +164,7 @@ impl World {
             },
             stop: Stop::default(),
             only: Only::All,
+            seen: None,
         }
     }
 
@@ -185,6 +189,7 @@ impl World {
             settings: self.settings,
             stop: Stop::default(),
             only: self.only,
+            seen: None,
         }
     }
 
@@ -207,10 +212,19 @@ impl World {
                 tell: &mut |_| {},
             },
         )?;
+        self.seen = Some(planned.seen);
         Ok(finish(planned.writer))
     }
 
+    /// A plan that is saved, and applied at any time.
     pub(crate) fn plan(&mut self) -> Plan {
+        let plan = self.try_plan().unwrap();
+        self.seen = None;
+        plan
+    }
+
+    /// A plan that is applied in the same sessions.
+    pub(crate) fn plan_and_go_on(&mut self) -> Plan {
         self.try_plan().unwrap()
     }
 
@@ -228,7 +242,7 @@ impl World {
             stop: &self.stop,
             watch: &mut Unwatched,
             only: self.only,
-            seen: None,
+            seen: self.seen.take(),
         };
         apply(work, ends, surroundings)
     }
