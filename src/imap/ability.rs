@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::imap::session::Known;
+use crate::imap::known::Known;
 use crate::store::Abilities;
 use crate::store::AppendWays;
 

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::imap::connect::Secured;
+use crate::imap::known::Known;
 use crate::imap::login;
 use crate::imap::login::Cover;
 use crate::imap::login::Credentials;
@@ -18,7 +19,6 @@ use crate::imap::reader::Data;
 use crate::imap::reader::Parsed;
 use crate::imap::reader::StatusKind;
 use crate::imap::request::Command;
-use crate::imap::session::Known;
 use crate::imap::session::Reply;
 use crate::imap::session::Session;
 use crate::imap::session::given_up;

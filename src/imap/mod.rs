@@ -27,6 +27,7 @@ mod fetch;
 mod flags;
 mod gated;
 mod greet;
+mod known;
 mod login;
 mod look;
 #[cfg(test)]

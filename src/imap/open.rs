@@ -6,6 +6,7 @@
 //! * Never goes on in a folder that took the place of the one that was opened before.
 
 use crate::imap::ahead;
+use crate::imap::append;
 use crate::imap::fetch::Opened;
 use crate::imap::reader::Code;
 use crate::imap::reader::Data;
@@ -124,7 +125,12 @@ impl Session {
         let places: Vec<usize> =
             (0..folders.len()).filter(|place| ahead::is_short(&commands[*place])).collect();
         let mut short: Vec<_> = places.iter().map(|place| commands[*place].clone()).collect();
-        if !short.is_empty() && self.can_unselect() {
+        let mut probes = Vec::new();
+        if let Some(&first) = places.first().filter(|_| self.can_unselect()) {
+            // What is to be known before the first message goes takes no round trip of its own.
+            if self.begin_probing() {
+                short.extend(append::probes(&folders[first]));
+            }
             short.push(Command::new("UNSELECT"));
         }
         let mut turn = 0;
@@ -135,7 +141,10 @@ impl Session {
             }
             turn += 1;
             session.set_open(None);
-            let Some(&place) = places.get(at) else { return Ok(()) };
+            let Some(&place) = places.get(at) else {
+                probes.push(answer);
+                return Ok(());
+            };
             let folder = &folders[place];
             let Ok(reply) = answer else { return Ok(()) };
             session.accepted(folder);
@@ -150,6 +159,9 @@ impl Session {
             }
             Ok(())
         })?;
+        if let (Some(&first), [_, _, _]) = (places.first(), probes.as_slice()) {
+            self.take_probes(&probes[..2], &folders[first]);
+        }
         if let Some(open) = self.open_folder().map(|open| open.name.clone()) {
             self.leave(&open)?;
         }

@@ -4,11 +4,16 @@
 //!
 //! * Never writes a string from outside but in quotes or as a literal that waits for its `+`.
 
+use std::borrow::Cow;
+
 use crate::imap::command::quoted;
 use crate::imap::tap::Stage;
 use crate::imap::tap::is_one_line;
 use crate::imap::tap::shown;
 use crate::mail::WireName;
+
+/// A literal of nothing.
+const NOTHING: &str = "{0+}";
 
 /// Parts of one command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +22,8 @@ pub(super) enum Part {
     Text(Vec<u8>),
     /// Sent as a synchronising literal.
     Literal(Vec<u8>),
+    /// A literal of nothing that does not wait (RFC 7888), at the end of the line.
+    Nothing,
 }
 
 /// One command line, without tag and line end.
@@ -59,6 +66,14 @@ impl Command {
         self
     }
 
+    /// Adds a blank and a literal of nothing that is not waited for. Nothing may stand behind it, and it
+    /// can only be sent [ahead](crate::imap::ahead).
+    pub(super) fn nothing(mut self) -> Self {
+        self.text(b" ");
+        self.0.push(Part::Nothing);
+        self
+    }
+
     fn text(&mut self, octets: &[u8]) {
         match self.0.last_mut() {
             Some(Part::Text(text)) => text.extend_from_slice(octets),
@@ -76,6 +91,7 @@ impl Command {
         self.0.iter().all(|part| match part {
             Part::Text(text) => is_one_line(text),
             Part::Literal(octets) => !octets.contains(&0),
+            Part::Nothing => true,
         })
     }
 
@@ -88,15 +104,19 @@ impl Command {
                 Part::Literal(octets) => {
                     line.extend_from_slice(format!("{{{}}}", octets.len()).as_bytes());
                 }
+                Part::Nothing => line.extend_from_slice(NOTHING.as_bytes()),
             }
         }
         shown(&line, Stage::Ready)
     }
 
-    /// The whole line, where there is no literal in it.
-    pub(super) fn line(&self) -> Option<&str> {
+    /// All of it, where there is nothing in it that is waited for.
+    pub(super) fn line(&self) -> Option<Cow<'_, str>> {
         match self.0.as_slice() {
-            [Part::Text(text)] => std::str::from_utf8(text).ok(),
+            [Part::Text(text)] => std::str::from_utf8(text).ok().map(Cow::Borrowed),
+            [Part::Text(text), Part::Nothing] => {
+                std::str::from_utf8(text).ok().map(|text| format!("{text}{NOTHING}\r\n").into())
+            }
             _ => None,
         }
     }
@@ -112,6 +132,7 @@ impl std::fmt::Display for Command {
                 Part::Literal(octets) => {
                     write!(formatter, "{{{}}}{}", octets.len(), String::from_utf8_lossy(octets))?;
                 }
+                Part::Nothing => formatter.write_str(NOTHING)?,
             }
         }
         Ok(())

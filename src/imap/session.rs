@@ -12,10 +12,7 @@
 //! * Never sends a non-synchronising literal here.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use crate::imap::ability;
 use crate::imap::append;
@@ -23,11 +20,11 @@ use crate::imap::append::Proof;
 use crate::imap::append::Terms;
 use crate::imap::clean::CleanQueue;
 use crate::imap::command::foreign_tag;
-use crate::imap::compress::Agreement;
 use crate::imap::compress::Compressor;
 use crate::imap::fetch::Opened;
 use crate::imap::gated;
 use crate::imap::gated::GatedQueue;
+use crate::imap::known::{Known, Met};
 use crate::imap::login::Redactor;
 use crate::imap::open::Access;
 use crate::imap::pace::Pace;
@@ -60,35 +57,6 @@ use crate::store::StoreError;
 
 /// How often a command is sent again that the server put off.
 const PUT_OFF_MAX: u32 = 3;
-
-/// What the adapter was told of a server, shared by all sessions with it.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    /// Host and port, as they were given.
-    pub(super) server: String,
-    /// Words of refusals that prove that nothing was stored.
-    pub(super) refusals: Arc<[String]>,
-    /// An append of nothing is refused and stores nothing.
-    pub(super) refuses_empty: bool,
-    /// Non-synchronising literals led to a BAD: none is sent to this server any more.
-    pub(super) windows_stopped: Arc<AtomicBool>,
-    /// Whether to compress.
-    pub(super) compression: Agreement,
-    /// The gate that every connection to it passes.
-    pub(super) gate: Option<Gate>,
-    /// What the first session found, once it was told: the others say who they are, which some servers
-    /// insist on, and do not wait.
-    pub(super) met: Arc<OnceLock<Met>>,
-}
-
-/// What the first session with a server found.
-#[derive(Clone, Debug)]
-pub(super) struct Met {
-    /// What it said of itself to ID.
-    pub(super) id: Option<String>,
-    /// Its quickest answer.
-    pub(super) round_trip: Option<Duration>,
-}
 
 /// The personal namespaces, and those of others (RFC 2342).
 pub(super) type Namespaces = (Vec<Namespace>, Vec<Namespace>);
@@ -340,6 +308,21 @@ impl Session {
         said.map_err(|fault| self.settle(fault))
     }
 
+    /// Tells whether probes are due, which they are once in a session.
+    pub(super) fn begin_probing(&mut self) -> bool {
+        let ways = &self.abilities.append;
+        let is_stopped = self.known.windows_stopped.load(Ordering::Relaxed);
+        (ways.literal_plus || ways.literal_minus)
+            && ways.refuses_empty
+            && !is_stopped
+            && self.proof.begin_probing()
+    }
+
+    /// Takes what was said to probes.
+    pub(super) fn take_probes(&mut self, answers: &[Result<Reply, Refusal>], folder: &WireName) {
+        append::take_probes(answers, folder, &mut self.proof);
+    }
+
     /// Notes that a command with this name's octets was answered OK.
     pub(super) fn accepted(&mut self, folder: &WireName) {
         self.proof.accept_mailbox(folder);
@@ -404,7 +387,7 @@ impl Session {
 
     fn run_once(&mut self, command: &Command) -> Result<Reply, StoreError> {
         let ran = match command.line() {
-            Some(line) => self.run_line(line),
+            Some(line) => self.run_line(&line),
             None => self.run_parts(command),
         };
         match ran {
@@ -442,6 +425,7 @@ impl Session {
         for part in command.parts() {
             match part {
                 Part::Text(text) => exchange.wire_mut().put(text)?,
+                Part::Nothing => exchange.wire_mut().put(b"{0+}\r\n")?,
                 Part::Literal(octets) => {
                     exchange.wire_mut().put(format!("{{{}}}\r\n", octets.len()).as_bytes())?;
                     exchange.wire_mut().flush()?;

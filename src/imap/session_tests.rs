@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use crate::imap::compress::Agreement;
 use crate::imap::connect::Secured;
 use crate::imap::greet;
+use crate::imap::known::Known;
 use crate::imap::login::Credentials;
 use crate::imap::pace::Way;
 use crate::imap::request::Command;
@@ -16,7 +17,6 @@ use crate::imap::scripted;
 use crate::imap::scripted::Sent;
 use crate::imap::scripted::Then;
 use crate::imap::server::Compress;
-use crate::imap::session::Known;
 use crate::imap::session::Session;
 use crate::mail::FlagSet;
 use crate::mail::ModSeq;
@@ -121,7 +121,6 @@ fn plain_dialogue_logs_in_and_capabilities_come_with_it() {
 #[test]
 fn later_sessions_say_who_they_are_and_do_not_wait() {
     const ABLE: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 ID] in\r\n";
-    const ODD: &[u8] = b"* ID (\"name\" \"Odd\")\r\n$T OK\r\n";
     let known = known();
     let (first, _) = begin_known(&[GREETING, PLUS, ABLE, ODD], Then::Silence, known.clone());
     assert_eq!(first.unwrap().seen().id.as_deref(), Some("Odd"));
@@ -138,11 +137,12 @@ fn later_sessions_say_who_they_are_and_do_not_wait() {
     }
 }
 
+const ODD: &[u8] = b"* ID (\"name\" \"Odd\")\r\n$T OK\r\n";
+const LISTED: &[u8] = b"* LIST () \"/\" INBOX\r\n$T OK\r\n";
+
 #[test]
 fn the_first_session_with_a_far_server_does_not_wait_for_its_name() {
     let able = |words: &str| format!("$T OK [CAPABILITY IMAP4rev1 ID{words}] in\r\n").into_bytes();
-    const ODD: &[u8] = b"* ID (\"name\" \"Odd\")\r\n$T OK\r\n";
-    const LISTED: &[u8] = b"* LIST () \"/\" INBOX\r\n$T OK\r\n";
     let slow = |octets: &[u8]| [b"~".as_slice(), octets].concat();
     let known = known();
     let answers = [&slow(GREETING), &slow(PLUS), &slow(&able("")), ODD, LISTED, NOOP_OK];
@@ -514,6 +514,42 @@ fn an_echo_in_a_refused_append_is_hidden_and_the_folder_opened_anew_after_it() {
     session.ensure_open(&inbox()).unwrap();
     assert_eq!(sent.lines()[3], "X1 CLOSE");
     assert_eq!(sent.lines().last().unwrap(), "a3 EXAMINE \"INBOX\"");
+}
+
+#[test]
+fn what_a_server_understands_is_asked_along_with_the_opening_of_folders() {
+    const ABLE: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 UNSELECT LITERAL+] in\r\n";
+    const SELECTED: &[u8] = b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n$T OK\r\n";
+    let (bad, no): (&[u8], &[u8]) = (b"$T BAD no such flag\r\n", b"$T NO nothing\r\n");
+    for (first, second, literal, stored) in [
+        (bad, no, "{4+}", 0),
+        (no, no, "{4}", 0),
+        (bad, bad, "{4}", 0),
+        (NOOP_OK, NOOP_OK, "{4}", 2),
+    ] {
+        let known = Known { refuses_empty: true, ..known() };
+        let opening: &[&[u8]] = &[SELECTED, first, b"", second, b"", NOOP_OK];
+        let appending: &[&[u8]] = if literal == "{4}" { &[PLUS, NOOP_OK] } else { &[NOOP_OK, b""] };
+        let answers = [&[GREETING, PLUS, ABLE], opening, appending].concat();
+        let (begun, sent) = begin_known(&answers, Then::Silence, known);
+        let mut session = begun.unwrap();
+        assert!(session.prepare_all(&[inbox()]).unwrap()[0].is_ok());
+        let expected = [
+            "X1 SELECT \"INBOX\"",
+            "X2 APPEND \"INBOX\" (\\Mailferry-Probe) {0+}",
+            "",
+            "X3 APPEND \"INBOX\" (\\Answered \\Deleted \\Draft \\Flagged \\Seen) {0+}",
+            "",
+            "X4 UNSELECT",
+        ];
+        assert_eq!(sent.lines()[2..], expected);
+        let mut queue = OneMessage::default();
+        let outcome = session.append(&mut queue).unwrap();
+        assert_eq!(outcome.empty_stored, stored);
+        assert!(sent.lines()[8].ends_with(literal), "{:?}", sent.lines());
+        assert!(matches!(queue.results[..], [AppendResult::Stored(_)]), "{:?}", queue.results);
+        assert!(!session.begin_probing(), "once in a session");
+    }
 }
 
 #[test]

@@ -45,6 +45,8 @@ use crate::store::AppendQueue;
 use crate::store::AppendWays;
 use crate::store::StoreError;
 
+pub(super) use crate::imap::append::probe::commands as probes;
+pub(super) use crate::imap::append::probe::take as take_probes;
 pub(super) use crate::imap::append::proof::Proof;
 
 /// Largest body that goes with a non-synchronising literal, in octets: a larger one is worth asking

@@ -10,10 +10,13 @@ use crate::imap::command::foreign_tag;
 use crate::imap::reader::Parsed;
 use crate::imap::reader::Status;
 use crate::imap::reader::refusal;
+use crate::imap::request::Command;
+use crate::imap::session::Reply;
 use crate::imap::wire::Wire;
 use crate::mail::Flag;
 use crate::mail::FlagSet;
 use crate::mail::WireName;
+use crate::store::Refusal;
 use crate::store::StoreError;
 
 /// A system flag that no server knows (RFC 9051 §2.3.2 names all that there are).
@@ -40,6 +43,23 @@ enum Probe {
     Unclear,
 }
 
+impl Probe {
+    /// What an answer proves: a refusal, or OK.
+    fn of(refusal: Option<&Refusal>) -> Self {
+        match refusal {
+            None => {
+                tracing::warn!("the server stored an append of nothing");
+                Self::Stored
+            }
+            Some(refusal) if refusal.bad => Self::NotUnderstood,
+            Some(refusal) if refusal.folder_is_gone() || refusal.asks_for_patience() => {
+                Self::Unclear
+            }
+            Some(_) => Self::Understood,
+        }
+    }
+}
+
 /// Notes what the server understands: the system flags, and no date. To be asked only where appends of
 /// nothing are known to be refused; returns how many were stored all the same.
 ///
@@ -52,14 +72,39 @@ pub(super) fn begin(
     folder: &WireName,
     proof: &mut Proof,
 ) -> Result<u64, StoreError> {
-    let flags = system_flags();
-    let line = |flags: &str| Question { mailbox: mailbox.to_vec(), arguments: flags.to_owned() };
-    let answers = ask(wire, &[line(NO_FLAG), line(&flag_list(&flags))])?;
+    let line = |flags: String| Question { mailbox: mailbox.to_vec(), arguments: flags };
+    let answers = ask(wire, &first_flags().map(line))?;
+    conclude(&answers, folder, proof);
+    Ok(stored(&answers))
+}
+
+/// The commands that ask what [`begin`] asks, to be sent ahead in a session. Something has to be sent
+/// behind them, so that nothing of theirs is left to be read afterwards.
+pub(in crate::imap) fn commands(folder: &WireName) -> [Command; 2] {
+    first_flags().map(|flags| Command::new("APPEND").folder(folder).words(&flags).nothing())
+}
+
+/// Concludes from the answers to [`commands`] what [`begin`] does.
+pub(in crate::imap) fn take(
+    answers: &[Result<Reply, Refusal>],
+    folder: &WireName,
+    proof: &mut Proof,
+) {
+    let answers: Vec<Probe> =
+        answers.iter().map(|answer| Probe::of(answer.as_ref().err())).collect();
+    conclude(&answers, folder, proof);
+    proof.count_stored(stored(&answers));
+}
+
+fn first_flags() -> [String; 2] {
+    [NO_FLAG.to_owned(), flag_list(&system_flags())]
+}
+
+fn conclude(answers: &[Probe], folder: &WireName, proof: &mut Proof) {
     if answers == [Probe::NotUnderstood, Probe::Understood] {
-        proof.accept(folder, &Line::new(&flags, DateKind::Absent));
+        proof.accept(folder, &Line::new(&system_flags(), DateKind::Absent));
         proof.trust_probes();
     }
-    Ok(stored(&answers))
 }
 
 /// Notes which kinds of dates the server understands, if that was not asked yet, and which of these
@@ -143,14 +188,6 @@ fn ask(wire: &mut Wire, questions: &[Question]) -> Result<Vec<Probe>, StoreError
             return Err(foreign_tag(&tag));
         };
         let refusal = refusal(status == Status::Bad, code, text, &[]);
-        answers[at] = match status {
-            Status::Ok => {
-                tracing::warn!("the server stored an append of nothing");
-                Probe::Stored
-            }
-            Status::Bad => Probe::NotUnderstood,
-            Status::No if refusal.folder_is_gone() || refusal.asks_for_patience() => Probe::Unclear,
-            Status::No => Probe::Understood,
-        };
+        answers[at] = Probe::of((status != Status::Ok).then_some(&refusal));
     }
 }

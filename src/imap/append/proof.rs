@@ -18,6 +18,8 @@ pub(in crate::imap) struct Proof {
     /// Probes have shown that their answers prove something.
     probes_prove: bool,
     dates_asked: bool,
+    /// Appends of nothing that were stored, and not told of yet.
+    stored: u64,
     /// Flags that were asked about by a probe, whatever was said.
     flags_asked: BTreeSet<String>,
 }
@@ -89,7 +91,7 @@ impl Proof {
     }
 
     /// Tells whether probes are due, which they are once in a connection.
-    pub(super) fn begin_probing(&mut self) -> bool {
+    pub(in crate::imap) fn begin_probing(&mut self) -> bool {
         !std::mem::replace(&mut self.probed, true)
     }
 }
@@ -102,6 +104,21 @@ impl Proof {
 
     pub(super) const fn trusts_probes(&self) -> bool {
         self.probes_prove
+    }
+
+    /// Counts appends of nothing that were stored.
+    pub(super) const fn count_stored(&mut self, stored: u64) {
+        self.stored += stored;
+    }
+
+    /// How many were stored since this was asked last.
+    pub(super) const fn take_stored(&mut self) -> u64 {
+        std::mem::replace(&mut self.stored, 0)
+    }
+
+    /// Tells whether dates were not asked about yet.
+    pub(super) const fn lacks_dates(&self) -> bool {
+        !self.dates_asked
     }
 
     /// Tells whether dates are to be asked about, which they are once in a connection.

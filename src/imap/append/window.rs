@@ -80,6 +80,7 @@ impl<'a> Window<'a> {
         queue: &'a mut dyn AppendQueue,
     ) -> Self {
         let before = wire.sent_octets();
+        let empty_stored = proof.take_stored();
         Self {
             wire,
             folder: Arc::new(WireName::new(*b"")),
@@ -95,7 +96,7 @@ impl<'a> Window<'a> {
             is_unread: false,
             put: 0,
             before,
-            outcome: AppendOutcome::default(),
+            outcome: AppendOutcome { empty_stored, ..AppendOutcome::default() },
             line: Vec::new(),
         }
     }
@@ -404,7 +405,8 @@ impl<'a> Window<'a> {
     fn probe(&mut self, message: &AppendMessage) -> Result<(), StoreError> {
         let Mailbox::Quoted(quoted) = &self.mailbox else { return Ok(()) };
         let is_first = self.terms.ways.refuses_empty && self.proof.begin_probing();
-        let has_new = self.proof.trusts_probes() && self.proof.is_to_be_asked(&message.flags);
+        let has_new = self.proof.trusts_probes()
+            && (self.proof.is_to_be_asked(&message.flags) || self.proof.lacks_dates());
         if !is_first && !has_new {
             return Ok(());
         }

@@ -8,10 +8,11 @@ use secrecy::SecretString;
 use crate::imap::connect::Secured;
 use crate::imap::fetch::{count_ahead, to_look};
 use crate::imap::greet;
+use crate::imap::known::Known;
 use crate::imap::login::Credentials;
 use crate::imap::request::Command;
 use crate::imap::script::{Line, Peer, Sent, connect, text_of};
-use crate::imap::session::{Known, Session};
+use crate::imap::session::Session;
 use crate::mail::{Uid, UidSet, WireName};
 use crate::store::{
     FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead, StoreError,

@@ -1,0 +1,38 @@
+//! What is known of a server beyond one session with it.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::imap::compress::Agreement;
+use crate::limit::Gate;
+
+/// What the adapter was told of a server, shared by all sessions with it.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// Host and port, as they were given.
+    pub(super) server: String,
+    /// Words of refusals that prove that nothing was stored.
+    pub(super) refusals: Arc<[String]>,
+    /// An append of nothing is refused and stores nothing.
+    pub(super) refuses_empty: bool,
+    /// Non-synchronising literals led to a BAD: none is sent to this server any more.
+    pub(super) windows_stopped: Arc<AtomicBool>,
+    /// Whether to compress.
+    pub(super) compression: Agreement,
+    /// The gate that every connection to it passes.
+    pub(super) gate: Option<Gate>,
+    /// What the first session found, once it was told: the others say who they are, which some servers
+    /// insist on, and do not wait.
+    pub(super) met: Arc<OnceLock<Met>>,
+}
+
+/// What the first session with a server found.
+#[derive(Clone, Debug)]
+pub(super) struct Met {
+    /// What it said of itself to ID.
+    pub(super) id: Option<String>,
+    /// Its quickest answer.
+    pub(super) round_trip: Option<Duration>,
+}
