@@ -2,6 +2,10 @@
 //!
 //! One thread reads from the source and fills it, another appends and empties it. A message is never
 //! held whole: a large one passes in pieces while both ends wait for each other.
+//!
+//! To wake the other end costs more than to hand over a small message. So nobody is woken who does not
+//! wait, the writer not before a message is whole or much of it is there, and the reader not before half
+//! of the pipe is empty.
 
 use std::collections::VecDeque;
 use std::io;
@@ -42,6 +46,17 @@ enum Piece {
     Lost,
 }
 
+impl Piece {
+    /// What it counts for in the pipe.
+    fn octets(&self) -> usize {
+        match self {
+            Self::Octets(octets) => octets.len(),
+            Self::Begin(_) => BEGIN_OCTETS,
+            Self::End(_) | Self::Lost => 0,
+        }
+    }
+}
+
 /// What was seen of a message while it passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -53,6 +68,12 @@ pub(super) struct Seen {
     pub headers: Option<Digest>,
 }
 
+/// What the beginning of a message counts for, in octets.
+const BEGIN_OCTETS: usize = 200;
+
+/// So many octets wake the writer before their message is whole.
+const MUCH: usize = 64 << 10;
+
 /// A bounded queue of messages in pieces.
 pub(super) struct Pipe {
     inner: Mutex<Inner>,
@@ -60,6 +81,7 @@ pub(super) struct Pipe {
     capacity: usize,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Inner {
     pieces: VecDeque<Piece>,
     /// Octets that wait in `pieces`.
@@ -68,12 +90,23 @@ struct Inner {
     closed: bool,
     /// Nothing more will be taken out.
     abandoned: bool,
+    /// The writer waits for a piece.
+    taker_waits: bool,
+    /// The reader waits for room.
+    putter_waits: bool,
 }
 
 impl Pipe {
     /// Makes a pipe that holds at most `capacity` octets, and one piece more.
     pub(super) fn new(capacity: usize) -> Self {
-        let inner = Inner { pieces: VecDeque::new(), octets: 0, closed: false, abandoned: false };
+        let inner = Inner {
+            pieces: VecDeque::new(),
+            octets: 0,
+            closed: false,
+            abandoned: false,
+            taker_waits: false,
+            putter_waits: false,
+        };
         Self { inner: Mutex::new(inner), changed: Condvar::new(), capacity }
     }
 
@@ -83,23 +116,56 @@ impl Pipe {
     }
 
     fn put(&self, piece: Piece) -> bool {
-        let octets = match &piece {
-            Piece::Octets(octets) => octets.len(),
-            Piece::Begin(_) => 200,
-            Piece::End(_) | Piece::Lost => 0,
-        };
+        let octets = piece.octets();
+        let is_whole = matches!(piece, Piece::End(_) | Piece::Lost);
         let mut inner = self.lock();
         while inner.octets >= self.capacity && !inner.abandoned && octets > 0 {
+            inner.putter_waits = true;
+            if inner.taker_waits {
+                self.changed.notify_all();
+            }
             inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+            inner.putter_waits = false;
         }
         if inner.abandoned {
             return false;
         }
         inner.octets += octets;
         inner.pieces.push_back(piece);
+        let wakes = inner.taker_waits && (is_whole || inner.octets >= MUCH);
         drop(inner);
-        self.changed.notify_all();
+        if wakes {
+            self.changed.notify_all();
+        }
         true
+    }
+
+    /// Takes the first piece; wakes the reader where it waits and there is room again.
+    fn pop(&self, inner: &mut Inner) -> Option<Piece> {
+        let piece = inner.pieces.pop_front()?;
+        inner.octets -= piece.octets();
+        if inner.putter_waits && inner.octets <= self.capacity / 2 {
+            self.changed.notify_all();
+        }
+        Some(piece)
+    }
+
+    /// Waits for a piece, at most so long, or until there may be one.
+    fn wait<'p>(
+        &'p self,
+        mut inner: MutexGuard<'p, Inner>,
+        left: Option<Duration>,
+    ) -> MutexGuard<'p, Inner> {
+        inner.taker_waits = true;
+        let mut inner = match left {
+            None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
+            Some(left) => {
+                let woken = self.changed.wait_timeout(inner, left);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        inner.taker_waits = false;
+        inner
     }
 
     /// Puts in the beginning of a message; tells whether anybody still takes.
@@ -152,27 +218,17 @@ impl Pipe {
         };
         let mut inner = self.lock();
         loop {
-            match inner.pieces.pop_front() {
-                Some(Piece::Begin(passenger)) => {
-                    inner.octets = inner.octets.saturating_sub(200);
-                    drop(inner);
-                    self.changed.notify_all();
-                    return Some(passenger);
-                }
+            match self.pop(&mut inner) {
+                Some(Piece::Begin(passenger)) => return Some(passenger),
                 // Left over of a message that was not taken to its end.
-                Some(Piece::Octets(octets)) => inner.octets -= octets.len(),
-                Some(Piece::End(_) | Piece::Lost) => {}
+                Some(Piece::Octets(_) | Piece::End(_) | Piece::Lost) => {}
                 None if inner.closed || wait == Wait::No => return None,
                 None => {
                     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-                    inner = match left {
-                        None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
-                        Some(Duration::ZERO) => return None,
-                        Some(left) => {
-                            let woken = self.changed.wait_timeout(inner, left);
-                            woken.unwrap_or_else(PoisonError::into_inner).0
-                        }
-                    };
+                    if left == Some(Duration::ZERO) {
+                        return None;
+                    }
+                    inner = self.wait(inner, left);
                 }
             }
         }
@@ -196,21 +252,15 @@ impl Pipe {
         loop {
             let mut inner = self.lock();
             let piece = loop {
-                match inner.pieces.pop_front() {
+                match self.pop(&mut inner) {
                     Some(piece) => break piece,
                     None if inner.closed => break Piece::Lost,
-                    None => {
-                        inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
-                    }
+                    None => inner = self.wait(inner, None),
                 }
             };
+            drop(inner);
             match piece {
-                Piece::Octets(octets) => {
-                    inner.octets -= octets.len();
-                    drop(inner);
-                    self.changed.notify_all();
-                    sink(&octets)?;
-                }
+                Piece::Octets(octets) => sink(&octets)?,
                 Piece::End(seen) => return Ok(seen),
                 Piece::Begin(_) | Piece::Lost => {
                     return Err(io::Error::other(crate::store::BodyLost));
@@ -263,6 +313,50 @@ mod tests {
             assert!(pipe.next(Wait::UntilEnd).is_none());
             assert!(pipe.is_over());
         });
+    }
+
+    /// Many small messages through a pipe of this capacity, whichever end is the slower one.
+    fn pass(capacity: usize, pause: impl Fn(u32, bool) + Sync) {
+        const MESSAGES: u32 = 300;
+        let pipe = Pipe::new(capacity);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for uid in 1..=MESSAGES {
+                    pipe.begin(passenger(uid, 90));
+                    (0..3).for_each(|_| assert!(pipe.octets(&[7; 30])));
+                    pause(uid, true);
+                    pipe.end(Seen::default());
+                }
+                pipe.close();
+            });
+            for uid in 1..=MESSAGES {
+                let wait =
+                    if uid % 2 == 0 { Wait::For(Duration::from_secs(9)) } else { Wait::UntilEnd };
+                assert_eq!(pipe.next(wait).unwrap().uid.get(), uid);
+                pause(uid, false);
+                let mut octets = 0;
+                let mut count = |piece: &[u8]| {
+                    octets += piece.len();
+                    Ok(())
+                };
+                pipe.pour(&mut count).unwrap();
+                assert_eq!(octets, 90);
+            }
+            assert!(pipe.next(Wait::UntilEnd).is_none());
+        });
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_however_small_the_pipe_is_and_whoever_is_slow() {
+        for capacity in [1, 100, 250, 1_000, 100_000] {
+            for slow in [None, Some(true), Some(false)] {
+                pass(capacity, |uid, puts| {
+                    if slow == Some(puts) && uid % 40 == 0 {
+                        thread::sleep(Duration::from_millis(2));
+                    }
+                });
+            }
+        }
     }
 
     #[test]

@@ -164,6 +164,10 @@ impl Database {
         &mut self,
         work: impl FnOnce(&Writing<'_>) -> Result<T, Fault>,
     ) -> Result<T, StateError> {
+        if self.gathered == Gathered::Nothing {
+            let written = transaction(&mut self.connection, work);
+            return self.told(written);
+        }
         let written = self.write(work)?;
         self.commit()?;
         Ok(written)

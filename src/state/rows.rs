@@ -123,14 +123,21 @@ pub(crate) fn put_link(
 
 /// Records one intent in place of an open one of the same message.
 pub(crate) fn intend(transaction: &Writing<'_>, intent: &Intent) -> rusqlite::Result<IntentId> {
-    let sql = "DELETE FROM intents
-        WHERE destination_folder = ?1 AND source_folder = ?2 AND source_uid = ?3
-        RETURNING times, uid_next, may_arrive";
+    // Hardly ever is there one: RETURNING would cost every message a table of its own.
+    let sql = "SELECT times, uid_next, may_arrive, id FROM intents
+        WHERE destination_folder = ?1 AND source_folder = ?2 AND source_uid = ?3";
     let key = params![intent.destination_folder, intent.source_folder, intent.source];
+    let mut number = None;
     let before: Option<(u32, Uid, bool)> = transaction
         .prepare_cached(sql)?
-        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .query_row(key, |row| {
+            number = row.get(3)?;
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
         .optional()?;
+    if let Some(id) = number {
+        close(transaction, id)?;
+    }
     let times = before.map_or(0, |(times, ..)| times).saturating_add(1);
     // The earlier one may still be found, and only above its own floor.
     let uid_next = before.map_or(intent.uid_next, |(_, old, _)| old.min(intent.uid_next));
@@ -157,6 +164,12 @@ pub(crate) fn intend(transaction: &Writing<'_>, intent: &Intent) -> rusqlite::Re
     Ok(IntentId(transaction.last_insert_rowid()))
 }
 
+/// Forgets an intent.
+fn close(transaction: &Writing<'_>, id: IntentId) -> rusqlite::Result<()> {
+    transaction.prepare_cached("DELETE FROM intents WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
 /// Records one outcome, all but how high the folder has come ([`raise_stored`]); returns its
 /// destination folder, or nothing where the intent is not open.
 pub(crate) fn settle(
@@ -169,7 +182,7 @@ pub(crate) fn settle(
         let mut statement = transaction.prepare_cached(sql)?;
         return Ok(statement.query_row(params![id, may_arrive], |row| row.get(0)).optional()?);
     }
-    let sql = "DELETE FROM intents WHERE id = ?1 RETURNING source_folder, destination_folder";
+    let sql = "SELECT source_folder, destination_folder FROM intents WHERE id = ?1";
     let pair = transaction
         .prepare_cached(sql)?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -177,6 +190,7 @@ pub(crate) fn settle(
     let Some((source, destination)) = pair else {
         return Ok(None);
     };
+    close(transaction, id)?;
     if let Outcome::Stored(copy) = outcome {
         store(transaction, (source, destination), copy)?;
     }
