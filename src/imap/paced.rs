@@ -7,6 +7,7 @@
 //! * Never reads on while what was read is not within the rates.
 
 use std::io;
+use std::io::IoSlice;
 use std::io::Read;
 use std::io::Write;
 
@@ -58,6 +59,15 @@ impl<S: Write> Write for Paced<S> {
         gate.unused(left);
         gate.not_sent(left);
         sent
+    }
+
+    /// Several pieces at one go, where nothing is counted.
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.gate.is_none() {
+            return self.socket.write_vectored(pieces);
+        }
+        let first = pieces.iter().find(|piece| !piece.is_empty());
+        self.write(first.map_or(&[], |piece| &**piece))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -129,6 +139,18 @@ mod tests {
         });
         let bounds = Bounds { octets_per_second, ..Bounds::default() };
         (clock, limits.gate(Side::Source, "old.example", &bounds, day))
+    }
+
+    #[test]
+    fn pieces_go_together_only_where_nothing_is_counted() {
+        let piece = [b'x'; 300];
+        let pieces = [IoSlice::new(&[]), IoSlice::new(&piece), IoSlice::new(&piece)];
+        let mut many = Vec::new();
+        assert_eq!(Paced::new(&mut many, None).write_vectored(&pieces).unwrap(), 600);
+        let (_, gate) = gate(None, Some(10_000));
+        let mut one = Vec::new();
+        assert_eq!(Paced::new(&mut one, Some(&gate)).write_vectored(&pieces).unwrap(), 300);
+        assert_eq!((many.len(), one.len()), (600, 300));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 use std::io;
 use std::io::BufRead as _;
 use std::io::BufReader;
+use std::io::IoSlice;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
@@ -84,6 +85,11 @@ impl Read for Buffered {
 impl Write for Buffered {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         self.0.get_mut().write(octets)
+    }
+
+    /// The records of one write leave together.
+    fn write_vectored(&mut self, records: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.get_mut().write_vectored(records)
     }
 
     fn flush(&mut self) -> io::Result<()> {
