@@ -372,10 +372,11 @@ impl Run<'_> {
 }
 
 /// Tells whether a message is another one than the one that a link says was sent. Where there is no key
-/// the server may have added one.
+/// the server may have added one, and a row without a header tells nothing.
 fn contradicts(candidate: &Candidate, link: &Link) -> bool {
-    let other = candidate.seen.basis != link.basis || candidate.seen.digest != link.digest;
-    link.copied_by.is_some() && link.basis == Basis::Key && other
+    let is_told = matches!(candidate.seen.basis, Basis::Key | Basis::Headers);
+    let is_other = candidate.seen.basis != link.basis || candidate.seen.digest != link.digest;
+    link.copied_by.is_some() && link.basis == Basis::Key && is_told && is_other
 }
 
 /// Outcomes of intents whose messages have a link.

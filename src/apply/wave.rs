@@ -88,9 +88,13 @@ impl<'r> Run<'r> {
         if !new.is_empty() {
             self.move_all(groups, &new, Share::First, |run, groups| {
                 run.create_absent(groups)?;
-                let is_empty = |&number: &usize| groups[number].listed_empty;
-                let fresh: Vec<usize> = fresh.into_iter().filter(is_empty).collect();
-                let mut ready = run.open_fresh(groups, &fresh)?;
+                let is_there = |&number: &usize| matches!(groups[number].absent, Absent::No);
+                let (empty, other): (Vec<usize>, Vec<usize>) = fresh
+                    .into_iter()
+                    .filter(is_there)
+                    .partition(|&number| groups[number].listed_empty);
+                let mut ready = run.open_fresh(groups, &empty)?;
+                ready.extend(run.open_known(groups, &other)?);
                 ready.extend(opened);
                 Ok(ready)
             })?;
@@ -98,14 +102,14 @@ impl<'r> Run<'r> {
         let mut rest = proved;
         rest.extend(new.iter().copied());
         rest.sort_unstable();
-        rest.retain(|&number| groups[number].is_calm() && groups[number].has_work());
+        rest.retain(|&number| may_go_on(&groups[number]));
         if self.is_worth_a_sample(groups, &rest)? {
             self.read_back_all(groups, &new)?;
             rest.retain(|&number| goes_on(&groups[number]));
             let sample = rest.clone();
             self.move_all(groups, &rest, Share::Sample, |_, _| Ok(sample))?;
         }
-        rest.retain(|&number| groups[number].is_calm() && groups[number].has_work());
+        rest.retain(|&number| may_go_on(&groups[number]));
         if rest.is_empty() || self.is_to_stop() {
             return self.read_back_all(groups, &new);
         }
@@ -328,9 +332,14 @@ fn chosen(groups: &[Group], which: impl Fn(&Group) -> bool) -> Vec<usize> {
     (0..groups.len()).filter(|&number| fits(&groups[number])).collect()
 }
 
+/// Tells whether nothing speaks against more of this wave for a folder, so far.
+fn may_go_on(group: &Group) -> bool {
+    group.place.is_some() && group.is_calm() && group.has_work()
+}
+
 /// Tells whether a folder takes more of this wave.
 fn goes_on(group: &Group) -> bool {
-    group.proved && group.is_calm() && group.has_work()
+    group.proved && may_go_on(group)
 }
 
 /// The states of folders that are only opened.

@@ -3,7 +3,7 @@
 //! # Never
 //!
 //! * Never has more on the way than both sides' buffers hold, so that nobody blocks.
-//! * Never sends a literal: each waits for its `+`.
+//! * Never sends a literal that waits for its `+`; of those that do not, only one of nothing.
 
 use std::collections::VecDeque;
 

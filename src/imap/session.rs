@@ -425,7 +425,10 @@ impl Session {
         for part in command.parts() {
             match part {
                 Part::Text(text) => exchange.wire_mut().put(text)?,
-                Part::Nothing => exchange.wire_mut().put(b"{0+}\r\n")?,
+                Part::Nothing => {
+                    let text = "a literal of nothing is only sent ahead".to_owned();
+                    return Err(StoreError::Unsayable(text));
+                }
                 Part::Literal(octets) => {
                     exchange.wire_mut().put(format!("{{{}}}\r\n", octets.len()).as_bytes())?;
                     exchange.wire_mut().flush()?;

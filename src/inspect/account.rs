@@ -1,13 +1,12 @@
 //! The folders of an account, and what proves it to be that account.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::mail::{FolderName, MailboxId, Side, UidValidity, WireName};
 use crate::plan::Witness;
 use crate::plan::WitnessFolder;
 use crate::rule::NameRules;
 use crate::snapshot::FolderTree;
-use crate::state::FolderKey;
 use crate::store::{FolderStatus, ListRow, Listing, Look, StoreError};
 
 /// How many folders beside INBOX are part of a witness.
@@ -26,42 +25,18 @@ pub struct SideSeen {
     pub witness: Witness,
     /// The subtree that stands for the mailbox, if the author stated one.
     pub root: Option<FolderName>,
+    /// The UIDVALIDITYs that one folder has alone; none where the listing did not tell those of all
+    /// folders.
+    pub alone: BTreeSet<UidValidity>,
 }
 
 impl SideSeen {
-    /// Tells whether the listing told the UIDVALIDITY of every folder.
-    #[must_use]
-    pub fn tells_every_uid_validity(&self) -> bool {
-        let told =
-            |row: &ListRow| row.status.as_ref().is_some_and(|one| one.uid_validity.is_some());
-        self.listing.rows.iter().filter(|row| row.selectable).all(told)
-    }
-
-    /// The folders, of an account without MAILBOXIDs, that have their UIDVALIDITY in common with another
-    /// one, as far as the listing told.
-    /// A UIDVALIDITY that only empty folders have does not count: some servers make it up for these,
-    /// another one each time.
-    #[must_use]
-    pub fn sharing(&self) -> Vec<FolderKey> {
-        let mut folders = BTreeMap::<UidValidity, Vec<&ListRow>>::new();
-        for row in &self.listing.rows {
-            if let Some(uid_validity) = row.status.as_ref().and_then(|one| one.uid_validity) {
-                folders.entry(uid_validity).or_default().push(row);
-            }
-        }
-        let holds_mail =
-            |row: &&ListRow| row.status.as_ref().is_none_or(|one| one.messages != Some(0));
-        folders.retain(|_, rows| rows.len() > 1 && rows.iter().any(holds_mail));
-        let key = |(&uid_validity, row): (&UidValidity, &ListRow)| FolderKey {
-            side: self.side,
-            wire: row.name.clone(),
-            uid_validity,
-            mailbox_id: None,
-        };
-        let rows = folders
-            .iter()
-            .flat_map(|(uid_validity, rows)| rows.iter().map(move |row| (uid_validity, *row)));
-        rows.map(key).collect()
+    /// The folders that share their UIDVALIDITY, by name.
+    pub fn sharing(&self) -> impl Iterator<Item = &WireName> {
+        let rows = self.listing.rows.iter();
+        let shares =
+            rows.filter(|row| uid_validity(row).is_some_and(|it| !self.alone.contains(&it)));
+        shares.map(|row| &row.name)
     }
 
     /// UIDVALIDITY and MAILBOXID of every folder for which both are known.
@@ -87,7 +62,24 @@ pub fn tree(look: &mut dyn Look, side: Side, rules: &NameRules) -> Result<SideSe
     let listing = look.list()?;
     let tree = FolderTree::build(side, &listing, rules);
     let witness = witness(look, &listing)?;
-    Ok(SideSeen { side, listing, tree, witness, root: rules.root.clone() })
+    let alone = alone(&listing);
+    Ok(SideSeen { side, listing, tree, witness, root: rules.root.clone(), alone })
+}
+
+fn uid_validity(row: &ListRow) -> Option<UidValidity> {
+    row.status.as_ref()?.uid_validity
+}
+
+fn alone(listing: &Listing) -> BTreeSet<UidValidity> {
+    let (mut once, mut more) = (BTreeSet::new(), BTreeSet::new());
+    for row in listing.rows.iter().filter(|row| row.selectable) {
+        let Some(told) = uid_validity(row) else { return BTreeSet::new() };
+        if !once.insert(told) {
+            more.insert(told);
+        }
+    }
+    once.retain(|told| !more.contains(told));
+    once
 }
 
 /// As [`tree`], for those who know no rules: names are read as the server tells.

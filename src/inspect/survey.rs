@@ -41,7 +41,7 @@ pub struct Outline {
 pub enum Proof {
     /// Its MAILBOXID.
     MailboxId,
-    /// Its UIDVALIDITY, which no other folder has or had.
+    /// Its UIDVALIDITY: it alone had it when all folders were listed last, and has it now.
     UidValidity,
     /// The headers of some of its messages.
     #[default]
@@ -188,6 +188,9 @@ impl Outline {
         };
         if let Some(told) = opened.state.uid_next {
             state.raise_high_water(id, told, opened.state.highest_mod_seq)?;
+        }
+        if self.proof == Proof::Headers && seen.alone.contains(&opened.state.uid_validity) {
+            state.set_alone(id, true)?;
         }
         Ok(Some((opened, read, rows)))
     }

@@ -172,7 +172,8 @@ impl Making<'_> {
         let (here, there) = persist(self, |making| &mut making.reading, Self::meet)?;
         self.is_the_account_of_last_time(&here)?;
         self.is_the_account_of_last_time(&there)?;
-        self.remember_who_shares(&here, &there)?;
+        self.note_who_shares(&here)?;
+        self.note_who_shares(&there)?;
         has_inbox(&here)?;
         has_inbox(&there)?;
         let folders = planner::plan_folders(self.draft.rules, &here.tree, &there.tree);
@@ -249,19 +250,14 @@ impl Making<'_> {
         }
     }
 
-    /// Records the folders that only headers will tell apart: one of them, chosen or not, may have the
-    /// name of another one next time.
-    fn remember_who_shares(
-        &mut self,
-        here: &SideSeen,
-        there: &SideSeen,
-    ) -> Result<(), PlanningFault> {
-        let (source, destination) = self.reading.both()?;
-        let has_ids = [source.abilities().object_id, destination.abilities().object_id];
-        for (seen, has_ids) in [here, there].into_iter().zip(has_ids) {
-            let sharing = if has_ids { Vec::new() } else { seen.sharing() };
-            for key in &sharing {
-                self.draft.state.folder(key)?;
+    /// Notes which folders share their UIDVALIDITY: one of them, chosen or not, may have the name of
+    /// another one next time, and then only headers tell them apart.
+    fn note_who_shares(&mut self, seen: &SideSeen) -> Result<(), PlanningFault> {
+        for wire in seen.sharing() {
+            if let Some(id) = self.draft.state.last_folder(seen.side, wire)?
+                && self.draft.state.is_alone(id)?
+            {
+                self.draft.state.set_alone(id, false)?;
             }
         }
         Ok(())

@@ -114,10 +114,10 @@ impl Making<'_> {
 
 /// What tells folders of a side apart that may have changed their names, as far as the listing shows.
 fn proof(has_mailbox_ids: bool, seen: &SideSeen) -> Proof {
-    match (has_mailbox_ids, seen.tells_every_uid_validity()) {
+    match (has_mailbox_ids, seen.alone.is_empty()) {
         (true, _) => Proof::MailboxId,
-        (false, true) => Proof::UidValidity,
-        (false, false) => Proof::Headers,
+        (false, false) => Proof::UidValidity,
+        (false, true) => Proof::Headers,
     }
 }
 
@@ -254,9 +254,9 @@ impl Draft<'_> {
 
     fn outline(&mut self, expected: Expected, proof: Proof) -> Result<Outline, PlanningFault> {
         let proof = match (proof, expected.guess) {
-            // One that had it may have been renamed onto this one's name.
-            (Proof::UidValidity, Some(id)) if self.state.shares_uid_validity(id)? => Proof::Headers,
-            (proof, _) => proof,
+            (Proof::UidValidity, Some(id)) if self.state.is_alone(id)? => Proof::UidValidity,
+            (Proof::MailboxId, _) => Proof::MailboxId,
+            _ => Proof::Headers,
         };
         Ok(Outline::new(expected, proof, self.state)?)
     }

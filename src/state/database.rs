@@ -82,6 +82,8 @@ enum Gathered {
     Nothing,
     /// They are, and since then there are some that are not on disk.
     Since(Instant),
+    /// Some that others go by were not written: nothing more can be told or written.
+    Lost,
 }
 
 /// An open database.
@@ -136,18 +138,35 @@ impl Database {
         &mut self,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, StateError> {
+        self.is_sound()?;
         let result = work(&self.connection);
         self.told(result)
     }
 
+    /// Whoever was told of what was gathered and is lost must not go on: a number of a folder would come
+    /// to mean another one.
+    fn is_sound(&mut self) -> Result<(), StateError> {
+        if matches!(self.gathered, Gathered::Since(_)) && self.connection.is_autocommit() {
+            // A full disk may have ended the transaction, with all that was in it.
+            self.gathered = Gathered::Lost;
+        }
+        if self.gathered == Gathered::Lost {
+            let path = self.path.display();
+            let text = format!("`{path}`: something could not be written; the next run goes on");
+            return Err(StateError::Database(text));
+        }
+        Ok(())
+    }
+
     /// Writes in one transaction; when this returns, it is on disk, or nothing of it is. While writes
-    /// are gathered it is on disk some seconds later, with others, or after a crash none of them.
+    /// are gathered it is on disk with a later one, with others, or after a crash none of them.
     pub(crate) fn write<T>(
         &mut self,
         work: impl FnOnce(&Writing<'_>) -> Result<T, Fault>,
     ) -> Result<T, StateError> {
+        self.is_sound()?;
         let result = match self.gathered {
-            Gathered::Never => transaction(&mut self.connection, work),
+            Gathered::Never | Gathered::Lost => transaction(&mut self.connection, work),
             Gathered::Nothing | Gathered::Since(_) => self.gather_one(work),
         };
         let is_due =
@@ -182,7 +201,9 @@ impl Database {
             return Ok(());
         }
         let committed = self.commit();
-        self.gathered = Gathered::Never;
+        if self.gathered != Gathered::Lost {
+            self.gathered = Gathered::Never;
+        }
         committed
     }
 
@@ -202,11 +223,12 @@ impl Database {
 
     /// Puts what was gathered on disk.
     fn commit(&mut self) -> Result<(), StateError> {
+        self.is_sound()?;
         let Gathered::Since(_) = self.gathered else { return Ok(()) };
         self.gathered = Gathered::Nothing;
-        // A full disk may have ended the transaction already, with all that was in it.
         let committed = self.connection.execute_batch("COMMIT");
-        if committed.is_err() && !self.connection.is_autocommit() {
+        if committed.is_err() {
+            self.gathered = Gathered::Lost;
             let rolled_back = self.connection.execute_batch("ROLLBACK");
             tracing::debug!(?rolled_back, "what was gathered is lost");
         }

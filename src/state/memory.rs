@@ -67,6 +67,7 @@ struct Folder {
     uid_next: Option<Uid>,
     mod_seq: Option<ModSeq>,
     highest_stored: Option<Uid>,
+    alone: bool,
     identity_kept: Option<bool>,
 }
 
@@ -246,6 +247,7 @@ impl State for MemoryState {
             uid_next: None,
             mod_seq: None,
             highest_stored: None,
+            alone: false,
             identity_kept: None,
         };
         tables.folders.push(folder);
@@ -259,15 +261,15 @@ impl State for MemoryState {
         Ok(self.tables().folders.iter().filter(has_name).map(|folder| folder.id).max())
     }
 
-    fn shares_uid_validity(&mut self, folder: FolderId) -> Result<bool, StateError> {
-        let tables = self.tables();
-        let Some(this) = tables.folders.iter().find(|known| known.id == folder) else {
-            return Ok(false);
-        };
-        let same = |other: &&Folder| {
-            (other.key.side, other.key.uid_validity) == (this.key.side, this.key.uid_validity)
-        };
-        Ok(tables.folders.iter().filter(same).count() > 1)
+    fn is_alone(&mut self, folder: FolderId) -> Result<bool, StateError> {
+        Ok(self.tables().folder_mut(folder).is_some_and(|folder| folder.alone))
+    }
+
+    fn set_alone(&mut self, folder: FolderId, alone: bool) -> Result<(), StateError> {
+        if let Some(folder) = self.write()?.folder_mut(folder) {
+            folder.alone = alone;
+        }
+        Ok(())
     }
 
     fn high_water(
@@ -313,6 +315,7 @@ impl State for MemoryState {
         tables.digests.retain(|&(of, _), _| of != folder);
         if let Some(folder) = tables.folder_mut(folder) {
             (folder.uid_next, folder.mod_seq, folder.highest_stored) = (None, None, None);
+            folder.alone = false;
         }
         Ok(())
     }

@@ -255,13 +255,21 @@ pub trait State: Send {
     /// As [`begin_run`](Self::begin_run).
     fn last_folder(&mut self, side: Side, wire: &WireName) -> Result<Option<FolderId>, StateError>;
 
-    /// Tells whether another folder of the same side was ever known under the same UIDVALIDITY. Such a
-    /// folder may have been renamed onto this one's name without a trace.
+    /// Tells whether the folder alone had its UIDVALIDITY when all folders of its account were looked at
+    /// last. One that shared it, or was not seen in such company, may be another one that was renamed
+    /// onto its name without a trace.
     ///
     /// # Errors
     ///
     /// As [`begin_run`](Self::begin_run).
-    fn shares_uid_validity(&mut self, folder: FolderId) -> Result<bool, StateError>;
+    fn is_alone(&mut self, folder: FolderId) -> Result<bool, StateError>;
+
+    /// Records what [`is_alone`](Self::is_alone) tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin_run`](Self::begin_run).
+    fn set_alone(&mut self, folder: FolderId, alone: bool) -> Result<(), StateError>;
 
     /// The highest UIDNEXT and HIGHESTMODSEQ ever recorded for a folder. Lower ones now mean that
     /// the server was put back: links and ownership are void.

@@ -47,8 +47,8 @@ CREATE TABLE pairs (
 ";
 
 const STATE_2: &str = "
+ALTER TABLE folders ADD COLUMN alone INTEGER;
 CREATE INDEX folders_by_wire ON folders (side, wire);
-CREATE INDEX folders_by_uid_validity ON folders (side, uid_validity);
 ";
 
 // Numbers of folders and intents are never given twice (AUTOINCREMENT): one that is still held

@@ -57,8 +57,12 @@ impl State for &SharedState<'_> {
         self.lock().folder(key)
     }
 
-    fn shares_uid_validity(&mut self, folder: FolderId) -> Result<bool, StateError> {
-        self.lock().shares_uid_validity(folder)
+    fn is_alone(&mut self, folder: FolderId) -> Result<bool, StateError> {
+        self.lock().is_alone(folder)
+    }
+
+    fn set_alone(&mut self, folder: FolderId, alone: bool) -> Result<(), StateError> {
+        self.lock().set_alone(folder, alone)
     }
 
     fn high_water(

@@ -115,12 +115,19 @@ impl State for SqliteState {
         })
     }
 
-    fn shares_uid_validity(&mut self, folder: FolderId) -> Result<bool, StateError> {
+    fn is_alone(&mut self, folder: FolderId) -> Result<bool, StateError> {
         self.database.read(|connection| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM folders AS this JOIN folders AS other
-                ON other.side = this.side AND other.uid_validity = this.uid_validity
-                AND other.id <> this.id WHERE this.id = ?1)";
-            Ok(connection.prepare_cached(sql)?.query_row(params![folder], |row| row.get(0))?)
+            let sql = "SELECT alone FROM folders WHERE id = ?1";
+            let alone = connection.prepare_cached(sql)?.query_row([folder], |row| row.get(0));
+            Ok(alone.optional()?.flatten().unwrap_or_default())
+        })
+    }
+
+    fn set_alone(&mut self, folder: FolderId, alone: bool) -> Result<(), StateError> {
+        self.database.write(|transaction| {
+            let sql = "UPDATE folders SET alone = ?2 WHERE id = ?1";
+            transaction.prepare_cached(sql)?.execute(params![folder, alone])?;
+            Ok(())
         })
     }
 
@@ -173,7 +180,8 @@ impl State for SqliteState {
                 "DELETE FROM links WHERE destination_folder = ?1",
                 "DELETE FROM owned WHERE folder = ?1",
                 "DELETE FROM digests WHERE folder = ?1",
-                "UPDATE folders SET uid_next = NULL, mod_seq = NULL, highest_stored = NULL
+                "UPDATE folders SET uid_next = NULL, mod_seq = NULL, highest_stored = NULL,
+                    alone = NULL
                     WHERE id = ?1",
             ] {
                 transaction.execute(sql, [folder])?;
@@ -619,6 +627,38 @@ mod tests {
             })
             .unwrap();
         assert_eq!((mode.as_str(), synchronous.as_str()), ("wal", "2"));
+    }
+
+    #[test]
+    fn after_something_that_was_gathered_is_lost_nothing_is_told_or_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let mut state = SqliteState::open(&path).unwrap();
+        let both = folders(&mut state);
+        state.gather(true).unwrap();
+        let key = |name: &str| FolderKey {
+            side: Side::Source,
+            wire: WireName::new(name.as_bytes()),
+            uid_validity: UidValidity::new(9).unwrap(),
+            mailbox_id: None,
+        };
+        let told = state.folder(&key("told")).unwrap();
+        state.execute("PRAGMA max_page_count = 1");
+        let mut numbers = 1..;
+        let mut write = || {
+            let intents: Vec<Intent> =
+                numbers.by_ref().take(500).map(|number| intent(both, number)).collect();
+            state.intend(&intents).is_ok()
+        };
+        while write() {}
+        assert!(state.folder(&key("other")).is_err());
+        assert!(state.open_intents(both.1).is_err() && state.gather(false).is_err());
+        drop(state);
+        let mut state = SqliteState::open(&path).unwrap();
+        assert!(
+            state.folder(&key("other")).unwrap() <= told,
+            "the number was lost with its folder"
+        );
     }
 
     #[test]

@@ -95,7 +95,7 @@ suite!(
     links_of_recent_copies_come_from_every_source_folder,
     a_found_link_replaces_but_keeps_who_copied,
     dropped_links_are_gone_and_others_stay,
-    folders_of_one_uid_validity_are_known_as_such,
+    a_folder_is_alone_until_it_is_seen_in_company_or_forgotten,
     the_folder_that_came_last_to_a_name_is_found_by_it,
     what_was_gathered_is_there_after_its_end,
     what_was_gathered_is_there_with_an_intent_after_a_kill,
@@ -273,18 +273,23 @@ fn heights_are_never_lowered<H: Home>() {
     assert_eq!(home.open().high_water(FolderId(77)).unwrap(), (None, None));
 }
 
-fn folders_of_one_uid_validity_are_known_as_such<H: Home>() {
+fn a_folder_is_alone_until_it_is_seen_in_company_or_forgotten<H: Home>() {
     let home = H::new();
     let mut state = home.open();
-    let alone = state.folder(&key("source A 7")).unwrap();
-    state.folder(&key("source B 8")).unwrap();
-    state.folder(&key("destination C 7")).unwrap();
-    assert!(!state.shares_uid_validity(alone).unwrap());
-    let other = state.folder(&key("source D 7")).unwrap();
+    let (a, b) =
+        (state.folder(&key("source A 7")).unwrap(), state.folder(&key("source B 8")).unwrap());
+    assert!(!state.is_alone(a).unwrap(), "it was never looked at");
+    state.set_alone(a, true).unwrap();
+    state.set_alone(b, true).unwrap();
     drop(state);
-    assert!(home.open().shares_uid_validity(alone).unwrap());
-    assert!(home.open().shares_uid_validity(other).unwrap());
-    assert!(!home.open().shares_uid_validity(FolderId(77)).unwrap());
+    let mut state = home.open();
+    assert!(state.is_alone(a).unwrap() && state.is_alone(b).unwrap());
+    state.set_alone(a, false).unwrap();
+    state.forget_folder(b).unwrap();
+    drop(state);
+    assert!(!home.open().is_alone(a).unwrap());
+    assert!(!home.open().is_alone(b).unwrap());
+    assert!(!home.open().is_alone(FolderId(77)).unwrap());
 }
 
 fn the_folder_that_came_last_to_a_name_is_found_by_it<H: Home>() {

@@ -93,6 +93,10 @@ pub(in crate::imap) fn take(
     let answers: Vec<Probe> =
         answers.iter().map(|answer| Probe::of(answer.as_ref().err())).collect();
     conclude(&answers, folder, proof);
+    if answers.contains(&Probe::Unclear) {
+        // The folder cannot be had: what is asked about another one may prove something.
+        proof.probe_again();
+    }
     proof.count_stored(stored(&answers));
 }
 

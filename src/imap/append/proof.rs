@@ -97,6 +97,11 @@ impl Proof {
 }
 
 impl Proof {
+    /// Lets probes be due once more.
+    pub(super) const fn probe_again(&mut self) {
+        self.probed = false;
+    }
+
     /// Notes that what the server says to probes proves something.
     pub(super) const fn trust_probes(&mut self) {
         self.probes_prove = true;

@@ -1,7 +1,7 @@
 //! Folders that are made when it comes to them, and not all of them before the first message.
 
 use mailferry::plan::Reason;
-use mailferry::store::memory::{Loss, Operation, Then};
+use mailferry::store::memory::{Loss, Operation, Options, Then};
 use mailferry::store::{Refusal, ResponseCode};
 
 use crate::apply::world::{World, assert_in_order, fill, item_reasons};
@@ -165,5 +165,22 @@ fn what_was_listed_for_the_plan_is_not_listed_again_and_what_came_since_is_seen(
                 assert_eq!(gone_on + 1, saved);
             }
         }
+    }
+}
+
+#[test]
+fn each_message_is_read_once_whatever_the_listing_tells() {
+    for list_status in [true, false] {
+        let words: String = (0..40).map(|number| format!(" m{number}")).collect();
+        let mut there = Options::numbered(2);
+        there.abilities.list_status = list_status;
+        let source = format!("A:{words} | B:{words}");
+        let mut world = World::of(Options::numbered(1), &source, there, "");
+        assert_in_order(&world.migrate());
+        let read = world.source.log().into_iter().map(|operation| match operation {
+            Operation::Fetch { uids, .. } => uids.len(),
+            _ => 0,
+        });
+        assert_eq!(read.sum::<u64>(), 80, "{list_status}");
     }
 }

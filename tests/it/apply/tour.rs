@@ -1,6 +1,6 @@
 //! Plans made in passing: the same as those made with care, and with one look at each folder.
 
-use mailferry::mail::{Flag, Uid};
+use mailferry::mail::{Flag, Uid, UidValidity};
 use mailferry::rule::policy::Deleted;
 use mailferry::rule::{FolderPattern, Ruled};
 use mailferry::store::HeaderFields;
@@ -201,13 +201,16 @@ fn headers_are_read_again_only_where_no_number_tells_folders_apart() {
     for kind in 0..16 {
         let mut world = World::of(options(1, kind), SOURCE, options(2, kind), "");
         world.migrate();
-        world.source.forget_log();
-        world.destination.forget_log();
-        assert!(world.plan().changes_nothing());
         let (has_ids, lists_counts, shares) = (kind & 1 != 0, kind & 2 != 0, kind & 8 != 0);
-        let expected = !has_ids && (shares || !lists_counts);
-        assert_eq!(looks_at_headers(&world.source), expected, "{kind}");
-        assert_eq!(looks_at_headers(&world.destination), expected, "{kind}");
+        let always = !has_ids && (shares || !lists_counts);
+        // Folders that were made since the last listing were not seen in company yet.
+        for (at_source, at_destination) in [(always, !has_ids), (always, always)] {
+            world.source.forget_log();
+            world.destination.forget_log();
+            assert!(world.plan().changes_nothing());
+            assert_eq!(looks_at_headers(&world.source), at_source, "{kind}");
+            assert_eq!(looks_at_headers(&world.destination), at_destination, "{kind}");
+        }
     }
 }
 
@@ -239,6 +242,27 @@ fn a_folder_that_was_never_chosen_is_not_taken_for_the_one_whose_name_it_gets() 
         let (in_passing, with_care) = both_plans(&mut world);
         assert_eq!(in_passing.lines(), with_care.lines());
         assert_eq!(in_passing.totals().copies, 2, "{at_destination}");
+    }
+}
+
+#[test]
+fn folders_that_were_made_in_one_second_are_not_taken_for_each_other() {
+    for kind in [10, 14] {
+        let mut world = World::of(options(1, kind), "A: a b | C:", options(2, kind), "");
+        // INBOX, which was there before, has another UIDVALIDITY than those that are made.
+        world.destination.with(|account| {
+            let inbox = account.folder("INBOX");
+            inbox.uid_validity = UidValidity::new(7).unwrap();
+        });
+        world.migrate();
+        world.destination.with(|account| {
+            fill(account, "C: x y");
+            account.delete("A");
+            account.rename("C", "A");
+        });
+        let (in_passing, with_care) = both_plans(&mut world);
+        assert_eq!(in_passing.lines(), with_care.lines());
+        assert_eq!(in_passing.totals().copies, 2, "{kind}");
     }
 }
 
