@@ -14,7 +14,7 @@ use crate::apply::spelling::Spellings;
 use crate::mail::{Side, UidSet, WireName};
 use crate::plan::{FolderPair, Reason, Recipe};
 use crate::session;
-use crate::state::FolderKey;
+use crate::state::{FolderId, FolderKey};
 use crate::store::{FolderState, Refusal, StoreError};
 
 /// How many messages the first batch to a folder holds: they are read back before more goes in, so
@@ -258,6 +258,7 @@ impl Run<'_> {
         if self.was_put_back(group, folder, opened)? {
             return Ok(false);
         }
+        self.note_alone(group, folder, opened)?;
         group.place = Some(Place {
             folder,
             uid_validity: opened.uid_validity,
@@ -273,6 +274,25 @@ impl Run<'_> {
             group.place = None;
         }
         known.map(|()| true)
+    }
+
+    /// Notes that a folder that this run made has its UIDVALIDITY alone, if it has, so that the next plan
+    /// need not read headers to know it again.
+    fn note_alone(
+        &mut self,
+        group: &Group,
+        folder: FolderId,
+        opened: &FolderState,
+    ) -> Result<(), Trouble> {
+        let is_new = group.is_made() && opened.messages == 0 && opened.mailbox_id.is_none();
+        if is_new && self.state.highest_stored(folder)?.is_none() {
+            // Held, so that no lane that makes another folder comes in between.
+            let folders = self.tallies.folders();
+            if folders.alone.contains(&opened.uid_validity) {
+                self.state.set_alone(folder, true)?;
+            }
+        }
+        Ok(())
     }
 
     fn source_is_same(&mut self, group: &mut Group, index: usize) -> Result<bool, Trouble> {

@@ -7,9 +7,10 @@ use crate::apply::fatal::Fatal;
 use crate::apply::group::Group;
 use crate::apply::run::{Made, Run, folder_item};
 use crate::apply::spelling::Spellings;
+use crate::inspect;
 use crate::mail::{FolderName, Role, Side, WireName};
 use crate::plan::{Action, FolderPair, Reason};
-use crate::store::{Destination, StoreError};
+use crate::store::{Destination, Listing, StoreError};
 
 /// What became of each folder.
 type Ends = Vec<Result<(), StoreError>>;
@@ -175,10 +176,16 @@ impl Run<'_> {
         if created.is_empty() {
             return Ok(None);
         }
-        let after = match listing {
-            Some(listing) => listing.into(),
+        let listing = match listing {
+            Some(listing) => listing,
             None => self.list_destination()?,
         };
+        let mut folders = self.tallies.folders();
+        folders.alone = inspect::alone(&listing);
+        let side = Side::Destination;
+        inspect::note_company(&mut *self.state, side, &listing, &folders.alone)?;
+        drop(folders);
+        let after = Spellings::from(listing);
         for create in created {
             if let Some(spelled) = after.among(&create.wire, &wires) {
                 let is_empty = after.is_empty(&spelled);
@@ -209,12 +216,9 @@ impl Run<'_> {
         }
     }
 
-    fn list_destination(&mut self) -> Result<Spellings, Fatal> {
-        let listed = self.persist(|run| run.destination()?.list().map_err(at(Side::Destination)));
-        match listed {
-            Ok(listing) => Ok(listing.into()),
-            Err(trouble) => Err(trouble.into_fatal()),
-        }
+    fn list_destination(&mut self) -> Result<Listing, Fatal> {
+        self.persist(|run| run.destination()?.list().map_err(at(Side::Destination)))
+            .map_err(Trouble::into_fatal)
     }
 
     /// Subscribes to what is not subscribed to yet.

@@ -169,6 +169,11 @@ impl Group {
         self.planned().map(|seen| seen.uids_from).max().unwrap_or(Uid::MIN)
     }
 
+    /// Tells whether the plan saw no such folder: it is one that this run, or another one, made.
+    pub(super) fn is_made(&self) -> bool {
+        self.planned().next().is_none()
+    }
+
     /// How many messages the plan saw.
     pub(super) fn planned_messages(&self) -> u64 {
         self.planned().map(|seen| seen.messages).max().unwrap_or_default()

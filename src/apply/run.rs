@@ -1,6 +1,6 @@
 //! A run: the sections of a plan, in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -19,7 +19,7 @@ use crate::apply::spelling::Spellings;
 use crate::apply::tally::Applied;
 use crate::apply::work::Work;
 use crate::inspect::SideSeen;
-use crate::mail::{FolderName, Side, WireName};
+use crate::mail::{FolderName, Side, UidValidity, WireName};
 use crate::plan::Reason;
 use crate::session::{Clock, Held, NoSession, Patience, Stop};
 use crate::state::{Item, RunId, SharedState, State};
@@ -118,6 +118,8 @@ pub(super) struct Folders {
     pub made: BTreeMap<WireName, Made>,
     /// Those that lanes begin with: whoever comes first makes them all.
     pub first: Vec<ToCreate>,
+    /// The UIDVALIDITYs that one folder had alone when they were listed behind the last creation.
+    pub alone: BTreeSet<UidValidity>,
 }
 
 /// A folder that the destination made.

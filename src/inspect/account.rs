@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use crate::inspect::company;
 use crate::mail::{FolderName, MailboxId, Side, UidValidity, WireName};
 use crate::plan::Witness;
 use crate::plan::WitnessFolder;
 use crate::rule::NameRules;
 use crate::snapshot::FolderTree;
-use crate::store::{FolderStatus, ListRow, Listing, Look, StoreError};
+use crate::store::{FolderStatus, Listing, Look, StoreError};
 
 /// How many folders beside INBOX are part of a witness.
 pub(super) const WITNESS_FOLDERS: usize = 8;
@@ -31,14 +32,6 @@ pub struct SideSeen {
 }
 
 impl SideSeen {
-    /// The folders that share their UIDVALIDITY, by name.
-    pub fn sharing(&self) -> impl Iterator<Item = &WireName> {
-        let rows = self.listing.rows.iter();
-        let shares =
-            rows.filter(|row| uid_validity(row).is_some_and(|it| !self.alone.contains(&it)));
-        shares.map(|row| &row.name)
-    }
-
     /// UIDVALIDITY and MAILBOXID of every folder for which both are known.
     pub(super) fn object_ids(&self) -> impl Iterator<Item = (UidValidity, &MailboxId, &WireName)> {
         let listed = self.listing.rows.iter().filter_map(|row| {
@@ -62,24 +55,8 @@ pub fn tree(look: &mut dyn Look, side: Side, rules: &NameRules) -> Result<SideSe
     let listing = look.list()?;
     let tree = FolderTree::build(side, &listing, rules);
     let witness = witness(look, &listing)?;
-    let alone = alone(&listing);
+    let alone = company::alone(&listing);
     Ok(SideSeen { side, listing, tree, witness, root: rules.root.clone(), alone })
-}
-
-fn uid_validity(row: &ListRow) -> Option<UidValidity> {
-    row.status.as_ref()?.uid_validity
-}
-
-fn alone(listing: &Listing) -> BTreeSet<UidValidity> {
-    let (mut once, mut more) = (BTreeSet::new(), BTreeSet::new());
-    for row in listing.rows.iter().filter(|row| row.selectable) {
-        let Some(told) = uid_validity(row) else { return BTreeSet::new() };
-        if !once.insert(told) {
-            more.insert(told);
-        }
-    }
-    once.retain(|told| !more.contains(told));
-    once
 }
 
 /// As [`tree`], for those who know no rules: names are read as the server tells.

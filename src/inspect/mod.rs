@@ -16,6 +16,7 @@
 //! * Never decides which messages are equal, and never what is done.
 
 mod account;
+mod company;
 mod decide;
 mod distinct;
 mod evidence;
@@ -28,6 +29,7 @@ mod survey;
 mod tests;
 
 pub use account::{SideSeen, meet, tree};
+pub use company::{alone, note_company};
 pub use decide::{Wires, decide};
 pub use distinct::{Ends, SameBy, distinct, meet_both, two};
 pub use evidence::{FallbackDates, content, dates, headers, received};

@@ -172,8 +172,9 @@ impl Making<'_> {
         let (here, there) = persist(self, |making| &mut making.reading, Self::meet)?;
         self.is_the_account_of_last_time(&here)?;
         self.is_the_account_of_last_time(&there)?;
-        self.note_who_shares(&here)?;
-        self.note_who_shares(&there)?;
+        for seen in [&here, &there] {
+            inspect::note_company(self.draft.state, seen.side, &seen.listing, &seen.alone)?;
+        }
         has_inbox(&here)?;
         has_inbox(&there)?;
         let folders = planner::plan_folders(self.draft.rules, &here.tree, &there.tree);
@@ -248,19 +249,6 @@ impl Making<'_> {
             }
             Err((side, error)) => Err(Trouble::Store(side, error)),
         }
-    }
-
-    /// Notes which folders share their UIDVALIDITY: one of them, chosen or not, may have the name of
-    /// another one next time, and then only headers tell them apart.
-    fn note_who_shares(&mut self, seen: &SideSeen) -> Result<(), PlanningFault> {
-        for wire in seen.sharing() {
-            if let Some(id) = self.draft.state.last_folder(seen.side, wire)?
-                && self.draft.state.is_alone(id)?
-            {
-                self.draft.state.set_alone(id, false)?;
-            }
-        }
-        Ok(())
     }
 
     fn is_the_account_of_last_time(&mut self, seen: &SideSeen) -> Result<(), PlanningFault> {
