@@ -88,7 +88,8 @@ impl Applied {
         self.created += other.created;
         self.sent_again += other.sent_again;
         self.reconnected += other.reconnected;
-        self.waited += other.waited;
+        // Lanes wait at the same time.
+        self.waited = self.waited.max(other.waited);
         self.source_moved_on |= other.source_moved_on;
         self.stale |= other.stale;
         self.somebody_else |= other.somebody_else;
@@ -125,5 +126,23 @@ impl Applied {
             Some(other) => other.messages += note.messages,
             None => self.notes.push(note),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_of_lanes_adds_up_and_their_waits_are_at_the_same_time() {
+        let lane = |copied, seconds| Applied {
+            copied,
+            waited: Duration::from_secs(seconds),
+            ..Applied::default()
+        };
+        let mut all = lane(3, 60);
+        all.add(lane(4, 90));
+        all.add(lane(5, 20));
+        assert_eq!((all.copied, all.waited.as_secs()), (12, 90));
     }
 }
