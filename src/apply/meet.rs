@@ -21,10 +21,10 @@ use crate::store::{Listing, StoreError};
 impl Run<'_> {
     /// Logs in on both sides and proves that these are the accounts of the plan, and two, unless that was
     /// seen when it was made, a moment ago. Returns what the destination lists.
-    pub(super) fn meet(&mut self, seen: Option<(SideSeen, SideSeen)>) -> Result<Listing, Fatal> {
-        if let Some((_, destination)) = seen {
+    pub(super) fn meet(&mut self, listed: Option<Listing>) -> Result<Listing, Fatal> {
+        if let Some(listing) = listed {
             session::begin_both(&mut self.source, &mut self.destination, self.stop)?;
-            return Ok(destination.listing);
+            return Ok(listing);
         }
         let accounts = self.work.header.as_ref().and_then(|header| header.accounts.first());
         let accounts = accounts.cloned();

@@ -18,12 +18,11 @@ use crate::apply::settings::Settings;
 use crate::apply::spelling::Spellings;
 use crate::apply::tally::Applied;
 use crate::apply::work::Work;
-use crate::inspect::SideSeen;
 use crate::mail::{FolderName, Side, UidValidity, WireName};
 use crate::plan::Reason;
 use crate::session::{Clock, Held, NoSession, Patience, Stop};
 use crate::state::{Item, RunId, SharedState, State};
-use crate::store::{Connect, Destination, Source, StoreError};
+use crate::store::{Connect, Destination, Listing, Source, StoreError};
 
 /// Both ends of a migration, not yet connected.
 pub struct Ends {
@@ -79,8 +78,9 @@ pub struct Surroundings<'a> {
     pub watch: &'a mut dyn Watch,
     /// Which sections.
     pub only: Only,
-    /// Both ends, where they were listed a moment ago, when the plan was made: they are not listed again.
-    pub seen: Option<(SideSeen, SideSeen)>,
+    /// What the destination listed, where that was a moment ago, when the plan was made and both ends were
+    /// proved to be its accounts: neither is listed again.
+    pub listed: Option<Listing>,
 }
 
 /// What all lanes of a run share.
@@ -209,7 +209,7 @@ impl<'r> Common<'r, '_> {
 #[must_use]
 #[expect(clippy::needless_pass_by_value, reason = "a plan is carried out once")]
 pub fn apply(work: Work, ends: Ends, surroundings: Surroundings<'_>) -> Applied {
-    let Surroundings { state, settings, clock, stop, watch, only, seen } = surroundings;
+    let Surroundings { state, settings, clock, stop, watch, only, listed } = surroundings;
     // Intents and outcomes are on disk when they are written down. What else is, can be found out again:
     // a commit of its own for each folder would be a wait for the disk each.
     let id = match state
@@ -236,7 +236,7 @@ pub fn apply(work: Work, ends: Ends, surroundings: Surroundings<'_>) -> Applied 
         id,
     };
     let mut run = common.lane(Held::new(ends.source), Held::new(ends.destination));
-    if let Err(fatal) = run.carry_out(&common, seen) {
+    if let Err(fatal) = run.carry_out(&common, listed) {
         let stopped = matches!(fatal, Fatal::Store { error: StoreError::Stopped, .. });
         run.done.fatal = Some(if stopped { Fatal::Stopped } else { fatal });
     }
@@ -244,12 +244,8 @@ pub fn apply(work: Work, ends: Ends, surroundings: Surroundings<'_>) -> Applied 
 }
 
 impl<'r> Run<'r> {
-    fn carry_out(
-        &mut self,
-        common: &Common<'r, '_>,
-        seen: Option<(SideSeen, SideSeen)>,
-    ) -> Result<(), Fatal> {
-        let listing = self.meet(seen)?;
+    fn carry_out(&mut self, common: &Common<'r, '_>, listed: Option<Listing>) -> Result<(), Fatal> {
+        let listing = self.meet(listed)?;
         self.met = true;
         if let Some(header) = &self.work.header {
             let totals = self.work.totals;

@@ -25,7 +25,6 @@ use crate::cli::progress::Progress;
 use crate::cli::show;
 use crate::cli::signals::Interrupts;
 use crate::cli::validate;
-use crate::inspect::SideSeen;
 use crate::limit::Waited;
 use crate::mail::{Side, Timestamp};
 use crate::manifest::Loaded;
@@ -38,6 +37,7 @@ use crate::report::{Body, Document, Next, PlanView, Problem, Saved, plan_screen}
 use crate::resolve::{Endpoint, Migration};
 use crate::session::{Clock as _, SystemClock};
 use crate::state;
+use crate::store::Listing;
 
 /// What is worth another connection, in octets: logging in on both sides takes as long as copying so much.
 const CONNECTION_WORTH: u64 = 2_000_000;
@@ -138,7 +138,7 @@ fn apply_manifest(
     let file = plan::new_file(None)?;
     let connectors = ends::connectors(migration, interrupts, output)?.handing_on();
     let began = Instant::now();
-    let Made { file, overview, notes, seen } =
+    let Made { file, overview, notes, listed } =
         plan::make(&loaded, migration, connectors.clone(), file, now, interrupts, output)?;
     let view = PlanView { overview: &overview, saved: Saved::ToApply, notes: &notes };
     if !args.json {
@@ -165,8 +165,8 @@ fn apply_manifest(
     let next = Next { manifest: &loaded.name, plan: None };
     // What was listed a moment ago, in the sessions that are handed on, need not be listed again.
     let holds_both = connectors.source.holds_session() && connectors.destination.holds_session();
-    let seen = Some(seen).filter(|_| holds_both && began.elapsed() < JUST_NOW);
-    carry_out(args, work, &checked, (migration, connectors, seen), &next, interrupts, output)
+    let listed = Some(listed).filter(|_| holds_both && began.elapsed() < JUST_NOW);
+    carry_out(args, work, &checked, (migration, connectors, listed), &next, interrupts, output)
 }
 
 const ENDED: Ended = Ended::Told(ExitStatus::Fault);
@@ -217,7 +217,7 @@ fn carry_out(
     args: &Apply,
     work: Work,
     checked: &Checked,
-    (migration, connectors, seen): (&Migration, Connectors, Option<(SideSeen, SideSeen)>),
+    (migration, connectors, listed): (&Migration, Connectors, Option<Listing>),
     next: &Next<'_>,
     interrupts: &Interrupts,
     output: &Output,
@@ -259,7 +259,7 @@ fn carry_out(
             clock: &clock,
             stop: &interrupts.stop,
             watch: &mut progress,
-            seen,
+            listed,
             only: args.only.map_or(Only::All, |only| match only {
                 OnlyArg::Folders => Only::Folders,
                 OnlyArg::Copies => Only::Copies,

@@ -16,7 +16,6 @@ use crate::cli::output::Output;
 use crate::cli::pair;
 use crate::cli::signals::Interrupts;
 use crate::cli::validate;
-use crate::inspect::SideSeen;
 use crate::mail::Timestamp;
 use crate::manifest::Loaded;
 use crate::manifest::model::TlsMode;
@@ -27,15 +26,15 @@ use crate::report::model::PlanReport;
 use crate::report::{Body, Document, Overview, PlanView, Problem, Saved, plan_screen};
 use crate::resolve::Migration;
 use crate::session::{Ends, SystemClock};
-use crate::store::StoreError;
+use crate::store::{Listing, StoreError};
 
 /// A plan in a file that has no name yet, and what it comes to.
 pub(super) struct Made {
     pub file: tempfile::NamedTempFile,
     pub overview: Overview,
     pub notes: Vec<String>,
-    /// Both ends as they were listed when planning began.
-    pub seen: (SideSeen, SideSeen),
+    /// What the destination listed when planning began.
+    pub listed: Listing,
 }
 
 pub(super) fn run(args: &Plan, output: &mut Output) -> ExitStatus {
@@ -138,7 +137,7 @@ pub(super) fn make(
         problem: Problem::new("the plan cannot be written").detail("fault", fault.to_string()),
         status: ExitStatus::Fault,
     })?;
-    Ok(Made { file, overview, notes, seen: planned.seen })
+    Ok(Made { file, overview, notes, listed: planned.listed })
 }
 
 /// A file without a name beside where a plan is to go, or in the folder of such files, readable by its

@@ -27,6 +27,8 @@ mod fetch;
 mod flags;
 mod gated;
 mod greet;
+#[cfg(test)]
+mod greet_tests;
 mod known;
 mod login;
 mod look;

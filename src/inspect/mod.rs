@@ -36,7 +36,7 @@ pub use evidence::{FallbackDates, content, dates, headers, received};
 pub use folder::{Opened, Relinked, RelinkedWhy, open};
 pub use link::links;
 pub use rows::{FolderRows, HeaderUse, keys, rows};
-pub use survey::{Expected, Glimpse, Glimpses, Outline, Proof};
+pub use survey::{Expected, Glimpse, Glimpses, KnownBy, Outline};
 
 use crate::state::StateError;
 use crate::store::StoreError;

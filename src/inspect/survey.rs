@@ -28,7 +28,7 @@ pub struct Outline {
     /// The folder that state takes it for.
     guess: Option<FolderId>,
     /// What is to tell whether it is that one.
-    proof: Proof,
+    known_by: KnownBy,
     /// Messages that must be the ones that state knows; each of these sets by itself.
     samples: Vec<BTreeMap<Uid, Fingerprint>>,
     /// Messages of which only the flags are asked for.
@@ -38,7 +38,7 @@ pub struct Outline {
 
 /// What tells whether a folder is the one that state knows (safety law R4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Proof {
+pub enum KnownBy {
     /// Its MAILBOXID.
     MailboxId,
     /// Its UIDVALIDITY: it alone had it when all folders were listed last, and has it now.
@@ -68,12 +68,12 @@ impl Outline {
     /// [`StateError`]: it cannot be read or written.
     pub fn new(
         expected: Expected,
-        proof: Proof,
+        known_by: KnownBy,
         state: &mut dyn State,
     ) -> Result<Self, StateError> {
         let Expected { guess, links, linked } = expected;
         let mut samples = Vec::new();
-        if let (Some(id), Proof::Headers) = (guess, proof) {
+        if let (Some(id), KnownBy::Headers) = (guess, known_by) {
             let mut known = Vec::new();
             state.digests(id, &mut |uid, digest, basis| {
                 known.push((uid, Fingerprint { digest, basis }));
@@ -105,7 +105,7 @@ impl Outline {
         parts.push(Part { items: flags, uids: thin.difference(&sampled) });
         parts.push(Part { items: facts, uids: all.difference(&thin).difference(&sampled) });
         parts.retain(|part| !part.uids.is_empty());
-        Ok(Self { guess, proof, samples, thin, parts })
+        Ok(Self { guess, known_by, samples, thin, parts })
     }
 
     /// What is asked for, part by part.
@@ -158,10 +158,10 @@ impl Outline {
         let is_expected = match self.guess {
             Some(guess) => guess == id,
             None => is_unknown(state, id)?,
-        } && (folder.mailbox_id.is_some() || self.proof != Proof::MailboxId);
+        } && (folder.mailbox_id.is_some() || self.known_by != KnownBy::MailboxId);
         let has_fallen = uid_next.zip(folder.uid_next).is_some_and(|(was, is)| is < was)
             || mod_seq.zip(folder.highest_mod_seq).is_some_and(|(was, is)| is < was);
-        let mut certain = folder.mailbox_id.is_some() || self.proof == Proof::UidValidity;
+        let mut certain = folder.mailbox_id.is_some() || self.known_by == KnownBy::UidValidity;
         let mut is_other = false;
         for sample in self.samples.iter().filter(|_| folder.mailbox_id.is_none()) {
             match judge(sample, &headers, folder.messages) {
@@ -189,7 +189,7 @@ impl Outline {
         if let Some(told) = opened.state.uid_next {
             state.raise_high_water(id, told, opened.state.highest_mod_seq)?;
         }
-        if self.proof == Proof::Headers && seen.alone.contains(&opened.state.uid_validity) {
+        if self.known_by == KnownBy::Headers && seen.alone.contains(&opened.state.uid_validity) {
             state.set_alone(id, true)?;
         }
         Ok(Some((opened, read, rows)))

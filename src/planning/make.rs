@@ -18,7 +18,7 @@ use crate::planning::draft::Draft;
 use crate::rule::Rules;
 use crate::session::{Clock, Ends, NoSession, Patience, Reading, Stop, Trouble, persist};
 use crate::state::{State, StateError, Verdict, same_account};
-use crate::store::StoreError;
+use crate::store::{Listing, StoreError};
 
 /// So many tours that ended before their time are made: each reads some folders for nothing.
 const SURPRISES_MAX: usize = 8;
@@ -73,8 +73,8 @@ pub struct Planned {
     pub writer: PlanWriter,
     /// Sentences that a reader should know.
     pub notes: Vec<String>,
-    /// Both ends as they were listed when planning began.
-    pub seen: (SideSeen, SideSeen),
+    /// What the destination listed when planning began.
+    pub listed: Listing,
 }
 
 /// Why no plan came about.
@@ -156,9 +156,9 @@ pub fn make(ends: Ends, given: Order<'_>) -> Result<Planned, PlanningFault> {
     let writer = making.all(&about, make_spool);
     let gathered = making.draft.state.gather(false);
     making.reading.close();
-    let (writer, seen) = writer?;
+    let (writer, listed) = writer?;
     gathered?;
-    Ok(Planned { writer, notes: making.draft.notes, seen })
+    Ok(Planned { writer, notes: making.draft.notes, listed })
 }
 
 impl Making<'_> {
@@ -166,7 +166,7 @@ impl Making<'_> {
         &mut self,
         about: &About,
         make_spool: &mut dyn FnMut() -> io::Result<Box<dyn Spool>>,
-    ) -> Result<(PlanWriter, (SideSeen, SideSeen)), PlanningFault> {
+    ) -> Result<(PlanWriter, Listing), PlanningFault> {
         let was_empty = self.draft.state.was_empty();
         self.draft.state.begin_run("plan", about.now)?;
         let (here, there) = persist(self, |making| &mut making.reading, Self::meet)?;
@@ -207,7 +207,7 @@ impl Making<'_> {
         if was_empty && destination > 0 && destination * KNOWN_PART.1 > source * KNOWN_PART.0 {
             self.draft.notes.insert(0, NO_STATE.to_owned());
         }
-        Ok((writer, (here, there)))
+        Ok((writer, there.listing))
     }
 
     /// Plans all groups: as many as can be together, others one by one with more care.

@@ -8,7 +8,7 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use crate::identity::Fingerprint;
-use crate::inspect::{Expected, FolderRows, Glimpse, Glimpses, Opened, Outline, Proof, SideSeen};
+use crate::inspect::{Expected, FolderRows, Glimpse, Glimpses, KnownBy, Opened, Outline, SideSeen};
 use crate::mail::{Side, UidSet, WireName};
 use crate::matching::{Fate, KnownLink, Matched, Matcher, Step};
 use crate::plan::PlanWriter;
@@ -61,12 +61,12 @@ impl Making<'_> {
     ) -> Result<Toured, PlanningFault> {
         let stop = self.reading.stop();
         let (source, destination) = self.reading.both()?;
-        let proofs = (
-            proof(source.abilities().object_id, sides.0),
-            proof(destination.abilities().object_id, sides.1),
+        let known_by = (
+            known_by(source.abilities().object_id, sides.0),
+            known_by(destination.abilities().object_id, sides.1),
         );
         let append_limit = destination.abilities().append_limit;
-        let (sketches, known) = self.draft.sketches(groups, sides, proofs)?;
+        let (sketches, known) = self.draft.sketches(groups, sides, known_by)?;
         let mut toured = Toured::default();
         if sketches.is_empty() {
             return Ok(toured);
@@ -113,11 +113,11 @@ impl Making<'_> {
 }
 
 /// What tells folders of a side apart that may have changed their names, as far as the listing shows.
-fn proof(has_mailbox_ids: bool, seen: &SideSeen) -> Proof {
+fn known_by(has_mailbox_ids: bool, seen: &SideSeen) -> KnownBy {
     match (has_mailbox_ids, seen.alone.is_empty()) {
-        (true, _) => Proof::MailboxId,
-        (false, false) => Proof::UidValidity,
-        (false, true) => Proof::Headers,
+        (true, _) => KnownBy::MailboxId,
+        (false, false) => KnownBy::UidValidity,
+        (false, true) => KnownBy::Headers,
     }
 }
 
@@ -187,7 +187,7 @@ impl Draft<'_> {
         &mut self,
         groups: &[Group],
         sides: Sides<'_>,
-        proofs: (Proof, Proof),
+        known_by: (KnownBy, KnownBy),
     ) -> Result<(Vec<Sketch>, Vec<Known>), PlanningFault> {
         let rules = &self.rules.messages;
         let mut sketches = (Vec::new(), Vec::new());
@@ -196,7 +196,7 @@ impl Draft<'_> {
         }
         let mut links = 0;
         for group in groups.iter().take(GROUPS_MAX) {
-            let Some((sketch, known)) = self.sketch(group, sides, proofs)? else { break };
+            let Some((sketch, known)) = self.sketch(group, sides, known_by)? else { break };
             links += known.links.len();
             sketches.0.push(sketch);
             sketches.1.push(known);
@@ -212,7 +212,7 @@ impl Draft<'_> {
         &mut self,
         group: &Group,
         (here, there): Sides<'_>,
-        proofs: (Proof, Proof),
+        known_by: (KnownBy, KnownBy),
     ) -> Result<Option<(Sketch, Known)>, PlanningFault> {
         let destination = if group.exists {
             self.state.last_folder(Side::Destination, &group.wire)?
@@ -247,18 +247,18 @@ impl Draft<'_> {
             }
         }
         let sources: Result<_, _> =
-            sources.into_iter().map(|expected| self.outline(expected, proofs.0)).collect();
-        let destination = if group.exists { Some(self.outline(copies, proofs.1)?) } else { None };
+            sources.into_iter().map(|expected| self.outline(expected, known_by.0)).collect();
+        let destination = if group.exists { Some(self.outline(copies, known_by.1)?) } else { None };
         Ok(Some((Sketch { sources: sources?, destination }, known)))
     }
 
-    fn outline(&mut self, expected: Expected, proof: Proof) -> Result<Outline, PlanningFault> {
-        let proof = match (proof, expected.guess) {
-            (Proof::UidValidity, Some(id)) if self.state.is_alone(id)? => Proof::UidValidity,
-            (Proof::MailboxId, _) => Proof::MailboxId,
-            _ => Proof::Headers,
+    fn outline(&mut self, expected: Expected, known_by: KnownBy) -> Result<Outline, PlanningFault> {
+        let known_by = match (known_by, expected.guess) {
+            (KnownBy::UidValidity, Some(id)) if self.state.is_alone(id)? => KnownBy::UidValidity,
+            (KnownBy::MailboxId, _) => KnownBy::MailboxId,
+            _ => KnownBy::Headers,
         };
-        Ok(Outline::new(expected, proof, self.state)?)
+        Ok(Outline::new(expected, known_by, self.state)?)
     }
 
     /// Plans a group by what came of it; nothing where that does not suffice. Tells whether it is left

@@ -215,7 +215,7 @@ pub trait State: Send {
     fn was_empty(&self) -> bool;
 
     /// Begins to gather writes, or ends it, which puts all of them on disk. While they are gathered
-    /// they reach the disk within some seconds, and only what [`intend`](Self::intend) and
+    /// they reach the disk with later ones, and only what [`intend`](Self::intend) and
     /// [`settle`](Self::settle) write is there at once, with all that was gathered before. For those
     /// who write down much that can be found out again.
     ///

@@ -643,7 +643,7 @@ mod tests {
             mailbox_id: None,
         };
         let told = state.folder(&key("told")).unwrap();
-        state.execute("PRAGMA max_page_count = 1");
+        state.limit_pages(1);
         let mut numbers = 1..;
         let mut write = || {
             let intents: Vec<Intent> =

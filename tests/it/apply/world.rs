@@ -12,7 +12,6 @@ use mailferry::apply::Surroundings;
 use mailferry::apply::Unwatched;
 use mailferry::apply::Work;
 use mailferry::apply::apply;
-use mailferry::inspect::SideSeen;
 use mailferry::mail::Flag;
 use mailferry::mail::FlagSet;
 use mailferry::mail::FolderName;
@@ -43,6 +42,7 @@ use mailferry::session;
 use mailferry::session::Clock;
 use mailferry::session::Stop;
 use mailferry::state::memory::MemoryState;
+use mailferry::store::Listing;
 use mailferry::store::memory::Account;
 use mailferry::store::memory::MemoryServer;
 use mailferry::store::memory::Operation;
@@ -96,7 +96,7 @@ pub(crate) struct World {
     pub(crate) stop: Stop,
     pub(crate) only: Only,
     /// What the last plan listed, for the next run.
-    pub(crate) seen: Option<(SideSeen, SideSeen)>,
+    pub(crate) listed: Option<Listing>,
 }
 
 /// A plan as its file holds it.
@@ -164,7 +164,7 @@ impl World {
             },
             stop: Stop::default(),
             only: Only::All,
-            seen: None,
+            listed: None,
         }
     }
 
@@ -189,7 +189,7 @@ impl World {
             settings: self.settings,
             stop: Stop::default(),
             only: self.only,
-            seen: None,
+            listed: None,
         }
     }
 
@@ -212,14 +212,14 @@ impl World {
                 tell: &mut |_| {},
             },
         )?;
-        self.seen = Some(planned.seen);
+        self.listed = Some(planned.listed);
         Ok(finish(planned.writer))
     }
 
     /// A plan that is saved, and applied at any time.
     pub(crate) fn plan(&mut self) -> Plan {
         let plan = self.try_plan().unwrap();
-        self.seen = None;
+        self.listed = None;
         plan
     }
 
@@ -242,7 +242,7 @@ impl World {
             stop: &self.stop,
             watch: &mut Unwatched,
             only: self.only,
-            seen: self.seen.take(),
+            listed: self.listed.take(),
         };
         apply(work, ends, surroundings)
     }
