@@ -8,6 +8,7 @@ use divan::counter::ItemsCount;
 use mailferry::mail::FolderName;
 use mailferry::mail::Timestamp;
 use mailferry::mail::Uid;
+use mailferry::mail::UidOrder;
 use mailferry::mail::UidSet;
 use mailferry::mail::UidValidity;
 use mailferry::mail::WireName;
@@ -57,6 +58,7 @@ fn pair(number: u32) -> FolderPair {
         account: 0,
         source: SourceFolder { name: name.clone(), wire: wire.clone(), seen },
         destination: DestinationFolder { name, wire, seen: None },
+        order: UidOrder::OldestFirst,
         counts: Counts { copies: u64::from(MESSAGES_PER_PAIR), ..Counts::default() },
     }
 }

@@ -25,6 +25,7 @@ use mailferry::store::FetchSink;
 use mailferry::store::Flow;
 use mailferry::store::RowHead;
 use mailferry::store::Source;
+use mailferry::store::Visit;
 
 const MESSAGES: u32 = 500;
 const BODY_OCTETS: usize = 10_000;
@@ -97,7 +98,7 @@ fn fetch_over_a_socket(bencher: Bencher) {
     let octets = BODY_OCTETS * usize::try_from(MESSAGES).unwrap();
     bencher.counter(BytesCount::new(octets)).counter(ItemsCount::new(MESSAGES)).bench_local(|| {
         let mut count = Count::default();
-        let outcome = source.fetch(&inbox, &uids, &mut count).unwrap();
+        let outcome = source.fetch(&Visit::new(&inbox, &uids), &mut count).unwrap();
         assert!(outcome.missing.is_empty());
         assert_eq!((count.messages, count.octets), (MESSAGES, octets));
     });

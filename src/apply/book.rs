@@ -72,9 +72,7 @@ impl Run<'_> {
         self.note(group, Reason::DatesNotKept, fed.redated, Some("no date that can be sent"));
         let todo = &mut group.pairs[index];
         todo.copied += passed.stored.len();
-        let later = passed.stored.iter().take_while(|uid| Some(*uid) < todo.highest).count();
-        self.done.out_of_order += u64::try_from(later).unwrap_or(u64::MAX);
-        todo.highest = todo.highest.max(passed.stored.last());
+        self.done.out_of_order += todo.came_late(&passed.stored);
         todo.take_off(&passed.stored);
         todo.take_off(&fed.left);
         self.done.leave_out(Reason::MarkedDeleted, fed.left.len());

@@ -11,7 +11,7 @@ use crate::apply::pass;
 use crate::apply::pass::{Leg, Pass, Reading};
 use crate::apply::run::Run;
 use crate::apply::spelling::Spellings;
-use crate::mail::{Side, UidSet, WireName};
+use crate::mail::{Side, UidOrder, UidSet, WireName};
 use crate::plan::{FolderPair, Reason, Recipe};
 use crate::session;
 use crate::state::{FolderId, FolderKey};
@@ -117,7 +117,7 @@ impl Run<'_> {
                 company: BTreeMap::new(),
                 dates: BTreeMap::new(),
                 undated: UidSet::new(),
-                highest: None,
+                furthest: None,
                 copied: 0,
                 items: 0,
                 announced: false,
@@ -366,9 +366,10 @@ impl Run<'_> {
         let first = !group.proved && group.first.is_empty();
         // Where the server tells no UIDs they are looked up after the pass, all in memory.
         let tells_uids = self.destination()?.abilities().uid_plus;
+        let order = group.pairs[index].pair.order;
         let uids = match (first, tells_uids) {
-            (true, _) => first_of(&uids, FIRST_BATCH),
-            (false, false) => first_of(&uids, UNPLACED_AT_ONCE),
+            (true, _) => first_of(order, &uids, FIRST_BATCH),
+            (false, false) => first_of(order, &uids, UNPLACED_AT_ONCE),
             (false, true) => uids,
         };
         let keep = if first { usize::try_from(FIRST_BATCH).unwrap_or(10) } else { 0 };
@@ -428,6 +429,7 @@ pub(super) fn leg<'a>(place: (usize, usize), todo: &PairTodo, recipe: &'a Recipe
         source_folder: todo.source_folder,
         source_identity: (source.seen.uid_validity, source.seen.mailbox_id.clone()),
         uids: UidSet::new(),
+        order: todo.pair.order,
         recipe,
         dates: todo.dates.clone(),
         company: todo.company.clone(),
@@ -435,6 +437,6 @@ pub(super) fn leg<'a>(place: (usize, usize), todo: &PairTodo, recipe: &'a Recipe
     }
 }
 
-pub(super) fn first_of(uids: &UidSet, count: u64) -> UidSet {
-    uids.iter().take(usize::try_from(count).unwrap_or(usize::MAX)).collect()
+pub(super) fn first_of(order: UidOrder, uids: &UidSet, count: u64) -> UidSet {
+    order.iter(uids).take(usize::try_from(count).unwrap_or(usize::MAX)).collect()
 }

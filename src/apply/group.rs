@@ -113,8 +113,8 @@ pub(super) struct PairTodo {
     pub dates: BTreeMap<Uid, InternalDate>,
     /// Messages without any date, for which one is still to be found.
     pub undated: UidSet,
-    /// The highest source UID that was copied in this run.
-    pub highest: Option<Uid>,
+    /// The source UID of the message copied in this run that goes after all others of them.
+    pub furthest: Option<Uid>,
     pub copied: u64,
     pub items: u64,
     pub announced: bool,
@@ -316,11 +316,21 @@ impl PairTodo {
         let suspect = |uid: &Uid| {
             self.strikes.get(uid).is_some_and(|strike| strike.times >= 2) && uids.contains(*uid)
         };
-        match self.strikes.keys().copied().find(suspect) {
-            None => uids,
-            Some(first) if uids.first() == Some(first) => UidSet::range(first, first),
-            Some(first) => uids.difference(&UidSet::range(first, Uid::MAX)),
-        }
+        let order = self.pair.order;
+        let strikes: UidSet = self.strikes.keys().copied().collect();
+        let Some(first) = order.iter(&strikes).find(suspect) else { return uids };
+        let before = order.before(&uids, first);
+        if before.is_empty() { UidSet::range(first, first) } else { before }
+    }
+
+    /// Notes what was copied; returns how many of them had their turn before one that went earlier.
+    pub(super) fn came_late(&mut self, copied: &UidSet) -> u64 {
+        let order = self.pair.order;
+        let late = self.furthest.map_or(0, |furthest| order.before(copied, furthest).len());
+        let mut ends: UidSet = order.last(copied).into_iter().collect();
+        ends.extend(self.furthest);
+        self.furthest = order.last(&ends);
+        late
     }
 
     /// How many messages are still to be copied.

@@ -257,8 +257,10 @@ impl<'a> Outlet<'a> {
         let this = (passenger.leg, passenger.uid);
         let legs = passenger.leg..self.legs.len();
         let after = legs.filter(|leg| self.placing(*leg).is_some()).flat_map(|number| {
-            let from = if number == passenger.leg { passenger.uid.next() } else { Uid::MIN };
-            self.legs[number].uids.iter_from(from).map(move |uid| (number, uid))
+            let Leg { uids, order, .. } = &self.legs[number];
+            let is_this = number == passenger.leg;
+            let uids = if is_this { order.after(uids, passenger.uid) } else { order.iter(uids) };
+            uids.map(move |uid| (number, uid))
         });
         let is_new =
             |&(leg, uid): &(usize, Uid)| !self.begun[leg].contains(uid) && (leg, uid) != this;

@@ -7,7 +7,9 @@ use crate::apply::feeder::{Fed, Feeder};
 use crate::apply::outlet::{Company, Outlet, Passed, Poured};
 use crate::apply::pipe::Pipe;
 use crate::apply::placing::{Placing, Target};
-use crate::mail::{InternalDate, MailboxId, Timestamp, Uid, UidSet, UidValidity, WireName};
+use crate::mail::{
+    InternalDate, MailboxId, Timestamp, Uid, UidOrder, UidSet, UidValidity, WireName,
+};
 use crate::plan::Recipe;
 use crate::state::{FolderId, RunId, StateError};
 use crate::store::{AppendOutcome, Destination, FetchOutcome, Source, StoreError, Visit};
@@ -21,6 +23,7 @@ pub(super) struct Leg<'a> {
     /// What identifies the source folder.
     pub source_identity: (UidValidity, Option<MailboxId>),
     pub uids: UidSet,
+    pub order: UidOrder,
     pub recipe: &'a Recipe,
     /// Neighbours' dates, for messages that have none.
     pub dates: BTreeMap<Uid, InternalDate>,
@@ -28,6 +31,12 @@ pub(super) struct Leg<'a> {
     pub company: BTreeMap<Uid, u32>,
     /// How many of the first messages are kept for reading back.
     pub keep: usize,
+}
+
+impl Leg<'_> {
+    fn visit(&self) -> Visit<'_> {
+        Visit { folder: &self.source_wire, uids: &self.uids, order: self.order }
+    }
 }
 
 /// How the source is read.
@@ -109,15 +118,12 @@ impl Pass<'_> {
     fn read(&self, source: &mut dyn Source, feeder: &mut Feeder<'_>) -> Result<(), StoreError> {
         match (self.reading, self.legs) {
             (Reading::Insisting, [leg]) => {
-                let outcome = source.fetch(&leg.source_wire, &leg.uids, feeder)?;
+                let outcome = source.fetch(&leg.visit(), feeder)?;
                 feeder.came(outcome);
                 Ok(())
             }
             (_, legs) => {
-                let visits: Vec<Visit<'_>> = legs
-                    .iter()
-                    .map(|leg| Visit { folder: &leg.source_wire, uids: &leg.uids })
-                    .collect();
+                let visits: Vec<Visit<'_>> = legs.iter().map(Leg::visit).collect();
                 source.fetch_visits(&visits, feeder)
             }
         }

@@ -245,7 +245,11 @@ impl<'r> Run<'r> {
             let group = &groups[number];
             for (index, set) in group.all_sets() {
                 let Some(recipe) = work.recipe(set.recipe) else { continue };
-                let uids = first_of(&set.uids, share.messages(set, &mut octets));
+                let uids = first_of(
+                    group.pairs[index].pair.order,
+                    &set.uids,
+                    share.messages(set, &mut octets),
+                );
                 if uids.is_empty() {
                     continue;
                 }

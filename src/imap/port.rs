@@ -168,16 +168,15 @@ impl<M: Send> Look for Port<M> {
 impl<M: Send> Source for Port<M> {
     fn fetch(
         &mut self,
-        folder: &WireName,
-        uids: &UidSet,
+        visit: &Visit<'_>,
         sink: &mut dyn FetchSink,
     ) -> Result<FetchOutcome, StoreError> {
         self.session.consider_compression()?;
-        self.session.ensure_open(folder)?;
+        self.session.ensure_open(visit.folder)?;
         let gate = self.session.gate();
         let mut sink = GatedSink::new(sink, gate.as_ref());
         let (outcome, line) =
-            self.session.transfer(|wire, opened| fetch::fetch(wire, opened, uids, &mut sink))?;
+            self.session.transfer(|wire, opened| fetch::fetch(wire, opened, visit, &mut sink))?;
         if line == fetch::Line::Inside {
             self.session.give_up();
         }
@@ -192,12 +191,13 @@ impl<M: Send> Source for Port<M> {
         self.session.consider_compression()?;
         let mut from = 0;
         while let Some(visit) = visits.get(from) {
-            let ahead = fetch::count_ahead(visits[from..].iter().map(fetch::to_read));
+            let ahead = fetch::count_ahead(visits[from..].iter().map_while(fetch::to_read));
             let flow = if ahead == 0 {
                 from += 1;
                 store::fetch_visit(self, from - 1, visit, sink)?
             } else {
-                let stops: Vec<_> = visits[from..from + ahead].iter().map(fetch::to_read).collect();
+                let stops = visits[from..from + ahead].iter().filter_map(fetch::to_read);
+                let stops: Vec<_> = stops.collect();
                 from += ahead;
                 let gate = self.session.gate();
                 let sink = &mut GatedSink::new(sink, gate.as_ref());

@@ -7,7 +7,7 @@ use crate::identity::first_received_date;
 use crate::identity::full;
 use crate::inspect::sample::scan_headers;
 use crate::mail::{Timestamp, Uid, UidSet, WireName};
-use crate::store::{FetchSink, Flow, HeaderFields, Look, RowHead, Source, StoreError};
+use crate::store::{FetchSink, Flow, HeaderFields, Look, RowHead, Source, StoreError, Visit};
 
 /// Digests the longer list of header fields of each message. Every UID is answered once, with nothing
 /// where the message is gone, withheld, or has none of these fields.
@@ -72,7 +72,7 @@ pub fn content(
         return Ok(());
     }
     let mut sink = ContentSink { content: Content::new(), announced: None, answer };
-    let outcome = source.fetch(folder, uids, &mut sink)?;
+    let outcome = source.fetch(&Visit::new(folder, uids), &mut sink)?;
     uids.difference(&outcome.came).iter().for_each(|uid| answer(uid, None));
     Ok(())
 }

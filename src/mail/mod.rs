@@ -16,6 +16,7 @@ mod flag;
 mod name;
 mod role;
 mod uid;
+mod uid_order;
 mod uid_set;
 mod utf7;
 
@@ -24,6 +25,7 @@ pub use flag::{Flag, FlagSet, PermanentFlags};
 pub use name::{FolderName, MailboxId, WireName};
 pub use role::Role;
 pub use uid::{ModSeq, Uid, UidValidity};
+pub use uid_order::UidOrder;
 pub use uid_set::UidSet;
 
 /// One of the two ends of a migration.

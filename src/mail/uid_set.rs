@@ -1,6 +1,7 @@
 //! Sets of UIDs, written as IMAP writes them: `1:3,5,9:12`.
 
 use std::fmt;
+use std::ops::{Bound, RangeBounds};
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -118,16 +119,32 @@ impl UidSet {
     }
 
     /// The UIDs in ascending order.
-    pub fn iter(&self) -> impl Iterator<Item = Uid> + '_ {
-        self.ranges.iter().flat_map(|&(first, last)| first..=last).filter_map(Uid::new)
+    #[must_use]
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Uid> + '_ {
+        self.iter_in(..)
     }
 
-    /// The UIDs from this one on, in ascending order.
-    pub fn iter_from(&self, from: Uid) -> impl Iterator<Item = Uid> + '_ {
-        let from = from.get();
-        let at = self.ranges.partition_point(|&(_, last)| last < from);
-        let ranges = self.ranges[at..].iter();
-        ranges.flat_map(move |&(first, last)| first.max(from)..=last).filter_map(Uid::new)
+    /// The UIDs within these bounds, in ascending order.
+    pub fn iter_in(
+        &self,
+        bounds: impl RangeBounds<Uid>,
+    ) -> impl DoubleEndedIterator<Item = Uid> + '_ {
+        let (from, end) = (bounds.start_bound().cloned(), bounds.end_bound().cloned());
+        let low = match from {
+            Bound::Included(uid) => u64::from(uid.get()),
+            Bound::Excluded(uid) => u64::from(uid.get()) + 1,
+            Bound::Unbounded => 0,
+        };
+        let high = match end {
+            Bound::Included(uid) => uid.get(),
+            Bound::Excluded(uid) => uid.get() - 1,
+            Bound::Unbounded => u32::MAX,
+        };
+        let at = self.ranges.partition_point(|&(_, last)| u64::from(last) < low);
+        let to = self.ranges.partition_point(|&(first, _)| first <= high);
+        let low = u32::try_from(low).unwrap_or(u32::MAX);
+        let ranges = self.ranges.get(at..to).unwrap_or_default().iter();
+        ranges.flat_map(move |&(first, last)| first.max(low)..=last.min(high)).filter_map(Uid::new)
     }
 
     /// The ranges, ascending, both ends included.
@@ -377,6 +394,11 @@ mod tests {
             let parts = uids.split_at_count(count);
             prop_assert!(parts.iter().all(|part| part.len() <= u64::from(count)));
             prop_assert_eq!(parts.iter().flat_map(UidSet::iter).collect::<UidSet>(), uids.clone());
+            let (low, high) = (Bound::Excluded(count), Bound::Included(3 * count));
+            let within: Vec<u32> = expected.range((low, high)).copied().collect();
+            let bounds = (low.map(|uid| Uid::new(uid).unwrap()), high.map(|uid| Uid::new(uid).unwrap()));
+            let found: Vec<u32> = uids.iter_in(bounds).map(Uid::get).collect();
+            prop_assert_eq!(found, within);
             for uid in 1..60 {
                 prop_assert_eq!(uids.contains(Uid::new(uid).unwrap()), expected.contains(&uid));
             }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::mail::UidOrder;
 pub use crate::manifest::value::{Age, Day, Period, Rate, Size};
 use crate::rule::policy::{
     Deleted, Duplicates, Empty, Missing, Mode, OnExisting, Quirk, Subscribe,
@@ -218,6 +219,9 @@ pub struct MessagesTable {
     pub deleted: Option<Deleted>,
     /// Equal messages in one source folder. Default `"keep"`.
     pub duplicates: Option<Duplicates>,
+    /// The order in which the messages of a folder are copied. `"newest-first"` turns the order of UIDs
+    /// round at the destination. Default `"oldest-first"`.
+    pub order: Option<UidOrder>,
 }
 
 /// What happens to flags.

@@ -68,6 +68,7 @@ const CHOICES: &[&str] = &[
     "Subscribe",
     "Deleted",
     "Duplicates",
+    "UidOrder",
     "OnExisting",
     "Quirk",
 ];

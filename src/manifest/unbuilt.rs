@@ -26,7 +26,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("FoldersTable", &["roles", "mark-roles", "into", "collisions", "existing", "acl", "rename"]),
     (
         "MessagesTable",
-        &["age-by", "tail", "order", "removed", "across-folders", "skip", "identity", "transform"],
+        &["age-by", "tail", "removed", "across-folders", "skip", "identity", "transform"],
     ),
     ("FlagsTable", &["only", "remove", "rename", "unsupported"]),
     ("SourceSideTable", &["dates", "labels"]),

@@ -32,7 +32,7 @@ pub enum Action {
     Copy {
         /// The folder pair.
         pair: u32,
-        /// Source UIDs, appended in ascending order.
+        /// Source UIDs, appended in the order of the folder pair.
         uids: UidSet,
         /// How many.
         messages: u64,

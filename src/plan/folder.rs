@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::mail::{FolderName, MailboxId, ModSeq, Side, Uid, UidValidity, WireName};
+use crate::mail::{FolderName, MailboxId, ModSeq, Side, Uid, UidOrder, UidValidity, WireName};
 use crate::plan::reason::Reason;
 
 /// One source folder and the destination folder that it goes to. Several pairs may share a
@@ -19,6 +19,8 @@ pub struct FolderPair {
     pub source: SourceFolder,
     /// Written to.
     pub destination: DestinationFolder,
+    /// The order in which its messages are appended.
+    pub order: UidOrder,
     /// What was found and is planned.
     pub counts: Counts,
 }

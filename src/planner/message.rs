@@ -6,6 +6,7 @@ use crate::mail::Flag;
 use crate::mail::FlagSet;
 use crate::mail::PermanentFlags;
 use crate::mail::Uid;
+use crate::mail::UidOrder;
 use crate::mail::UidSet;
 use crate::matching::Fate;
 use crate::matching::Matched;
@@ -88,8 +89,8 @@ pub fn is_empty_and_left_out(rules: &Rules, counts: &[Counts]) -> bool {
     rules.folders.empty == Empty::Skip && counts.iter().all(none)
 }
 
-/// Plans one group: hands its actions to `each`, pair by pair, copies in ascending order of source
-/// UIDs. Returns the counts of its pairs.
+/// Plans one group: hands its actions to `each`, pair by pair, copies in the order in which they are
+/// made. Returns the counts of its pairs.
 pub fn plan_group(
     rules: &Rules,
     group: &Group,
@@ -109,6 +110,7 @@ pub fn plan_group(
         pair: group.first_pair,
         counts: Counts::default(),
         copies: Run::default(),
+        turned: Vec::new(),
         skips: BTreeMap::new(),
         flags: BTreeMap::new(),
     };
@@ -227,6 +229,8 @@ struct GroupPlanner<'a> {
     pair: u32,
     counts: Counts,
     copies: Run,
+    /// Copies of the pair so far, where the newest go first.
+    turned: Vec<Action>,
     skips: BTreeMap<Reason, Run>,
     /// Destination messages by their flags, with what changes.
     flags: BTreeMap<FlagIds, Option<(Delta, Vec<Uid>)>>,
@@ -289,15 +293,18 @@ impl GroupPlanner<'_> {
 
     fn end_copies(&mut self) {
         let run = std::mem::take(&mut self.copies);
-        if let Some(reason) = run.reason {
-            (self.each)(Action::Copy {
-                pair: self.pair,
-                uids: run.uids,
-                messages: run.messages,
-                octets: run.octets,
-                recipe: self.recipe,
-                reason,
-            });
+        let Some(reason) = run.reason else { return };
+        let copy = Action::Copy {
+            pair: self.pair,
+            uids: run.uids,
+            messages: run.messages,
+            octets: run.octets,
+            recipe: self.recipe,
+            reason,
+        };
+        match self.rules.messages.order {
+            UidOrder::OldestFirst => (self.each)(copy),
+            UidOrder::NewestFirst => self.turned.push(copy),
         }
     }
 
@@ -373,6 +380,7 @@ impl GroupPlanner<'_> {
 
     fn end_pair(&mut self) {
         self.end_copies();
+        std::mem::take(&mut self.turned).into_iter().rev().for_each(&mut *self.each);
         for run in std::mem::take(&mut self.skips).into_values() {
             self.end_skips(run);
         }

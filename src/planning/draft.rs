@@ -242,6 +242,7 @@ impl Draft<'_> {
                     wire: group.wire.clone(),
                     seen: destination.map(|(_, rows)| rows.observed.clone()),
                 },
+                order: self.rules.messages.order,
                 counts: *counts,
             })?;
         }

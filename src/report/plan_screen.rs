@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::io::Write;
 
-use crate::mail::Side;
+use crate::mail::{Side, UidOrder};
 use crate::plan::{Account, FolderPair, LeftOut, Reason};
 use crate::report::next::Next;
 use crate::report::overview::Overview;
@@ -277,6 +277,18 @@ pub(super) fn notes(out: &mut dyn Write, screen: &Screen, view: &PlanView<'_>) -
         note(
             Symbol::Note,
             &format!("{messages} will lose flags that the destination cannot keep"),
+        )?;
+    }
+    let turned = |pair: &&FolderPair| pair.order == UidOrder::NewestFirst && pair.counts.copies > 1;
+    let turned = overview.pairs.iter().filter(turned).count();
+    if turned > 0 {
+        let turned = u64::try_from(turned).unwrap_or(u64::MAX);
+        let folders = counted(turned, "folder", "folders");
+        note(
+            Symbol::Note,
+            &format!(
+                "the newest messages of {folders} go first: the order of UIDs is turned round at the destination"
+            ),
         )?;
     }
     for text in view.notes {

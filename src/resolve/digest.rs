@@ -8,6 +8,7 @@ use sha2::Sha256;
 
 use crate::mail::FolderName;
 use crate::mail::Timestamp;
+use crate::mail::UidOrder;
 use crate::manifest::model::Age;
 use crate::manifest::model::Manifest;
 use crate::manifest::model::MessagesTable;
@@ -52,6 +53,7 @@ struct Deciding<'a> {
     search: Option<&'a str>,
     deleted: Deleted,
     duplicates: Duplicates,
+    order: UidOrder,
     on_existing_flags: OnExisting,
     message_ceiling: Option<u64>,
 }
@@ -121,6 +123,7 @@ pub(crate) fn digest(
         search: messages.search.as_deref(),
         deleted: messages.deleted,
         duplicates: messages.duplicates,
+        order: messages.order,
         on_existing_flags: rules.on_existing_flags,
         message_ceiling: rules.message_ceiling,
     };

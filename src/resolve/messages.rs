@@ -24,6 +24,7 @@ pub(crate) fn resolve(
         search: table.search,
         deleted: table.deleted.unwrap_or_default(),
         duplicates: table.duplicates.unwrap_or_default(),
+        order: table.order.unwrap_or_default(),
     };
     let pair = |low: Option<Timestamp>, high: Option<Timestamp>| {
         low.zip(high).is_some_and(|(low, high)| low >= high)

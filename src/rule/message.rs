@@ -1,6 +1,6 @@
 //! Which messages are taken.
 
-use crate::mail::{Flag, FlagSet, Timestamp};
+use crate::mail::{Flag, FlagSet, Timestamp, UidOrder};
 use crate::rule::policy::{Deleted, Duplicates};
 
 /// The `[messages]` table with ages as instants. A message is taken when all hold.
@@ -24,6 +24,8 @@ pub struct MessageRules {
     pub deleted: Deleted,
     /// Equal messages in one source folder.
     pub duplicates: Duplicates,
+    /// The order in which the messages of a folder are copied.
+    pub order: UidOrder,
 }
 
 /// What the rules look at in one message.

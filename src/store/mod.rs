@@ -125,10 +125,11 @@ pub trait Look: Send {
 
 /// Reads mail. There is no method that changes anything.
 pub trait Source: Look {
-    /// Reads whole messages in pieces; no message is ever held whole. They come in ascending order
-    /// of UIDs wherever the server answers in that order, which no server has to.
+    /// Reads whole messages of one folder in pieces; no message is ever held whole. They come in the
+    /// order that is asked for wherever the server answers in the order of commands, and of UIDs
+    /// within a command, which no server has to.
     ///
-    /// Every UID of `uids` either comes through the sink (`begin`, pieces, `end`) or is listed in
+    /// Every UID of the visit either comes through the sink (`begin`, pieces, `end`) or is listed in
     /// the outcome. A sink that needs a pause blocks in its calls; [`Flow::Stop`] ends the fetch
     /// early, and what was not begun is listed as [`MissingWhy::NotAsked`].
     ///
@@ -138,8 +139,7 @@ pub trait Source: Look {
     /// was begun and not ended is then incomplete.
     fn fetch(
         &mut self,
-        folder: &WireName,
-        uids: &UidSet,
+        visit: &Visit<'_>,
         sink: &mut dyn FetchSink,
     ) -> Result<FetchOutcome, StoreError>;
 

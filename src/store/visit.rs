@@ -1,6 +1,6 @@
 //! Going through many folders at one go, so that their round trips are paid together.
 
-use crate::mail::{Uid, UidSet, WireName};
+use crate::mail::{Uid, UidOrder, UidSet, WireName};
 use crate::store::error::StoreError;
 use crate::store::fetch::{FetchOutcome, FetchSink, Flow, Items, RowHead};
 use crate::store::look::FolderState;
@@ -13,6 +13,16 @@ pub struct Visit<'a> {
     pub folder: &'a WireName,
     /// What is asked for.
     pub uids: &'a UidSet,
+    /// In which order they are to come.
+    pub order: UidOrder,
+}
+
+impl<'a> Visit<'a> {
+    /// Asks for these, the oldest first.
+    #[must_use]
+    pub const fn new(folder: &'a WireName, uids: &'a UidSet) -> Self {
+        Self { folder, uids, order: UidOrder::OldestFirst }
+    }
 }
 
 /// What is asked of some messages of an open folder.
@@ -126,7 +136,7 @@ pub fn fetch_visit(
         return Ok(Flow::Go);
     }
     let mut noting = Noting { sink: &mut *sink, stopped: false };
-    let fetched = source.fetch(visit.folder, visit.uids, &mut noting);
+    let fetched = source.fetch(visit, &mut noting);
     let flow = if noting.stopped { Flow::Stop } else { Flow::Go };
     leave(number, fetched, sink)?;
     Ok(flow)

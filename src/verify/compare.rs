@@ -10,7 +10,7 @@ use std::thread;
 use crate::identity::{Content, Digest};
 use crate::inspect;
 use crate::mail::{Side, Uid, UidSet, WireName};
-use crate::store::{FetchSink, Flow, RowHead, Source, StoreError};
+use crate::store::{FetchSink, Flow, RowHead, Source, StoreError, Visit};
 
 /// How many pairs are read at once.
 const PAIRS_AT_ONCE: usize = 500;
@@ -156,7 +156,7 @@ fn body(
 ) -> Result<Option<std::fs::File>, StoreError> {
     let file = tempfile::tempfile().ok().map(io::BufWriter::new);
     let mut sink = Body { file, failed: false, came: false };
-    store.fetch(wire, &UidSet::range(uid, uid), &mut sink)?;
+    store.fetch(&Visit::new(wire, &UidSet::range(uid, uid)), &mut sink)?;
     let file = sink.file.and_then(|file| file.into_inner().ok());
     let file = file.filter(|_| sink.came && !sink.failed);
     Ok(file.and_then(|mut file| file.rewind().ok().map(|()| file)))

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mailferry::imap::{Compress, Connector, EmptyAppend, Server, TlsMode, Trust};
 use mailferry::mail::{Flag, InternalDate, Side, Timestamp, Uid, UidSet, WireName};
-use mailferry::store::{Connect, Destination, FetchSink, Flow, RowHead, Source};
+use mailferry::store::{Connect, Destination, FetchSink, Flow, RowHead, Source, Visit};
 use secrecy::SecretString;
 
 use crate::store_suite::{Ground, Kept, Sample, suite};
@@ -340,7 +340,7 @@ fn bodies_of_a_real_server_come_in_the_order_of_uids_however_slowly_they_are_tak
         ground.fill(&name, &samples);
         let mut sink = Slow { pause_every: 40, ..Slow::default() };
         let uids = UidSet::range(Uid::MIN, Uid::new(1_300).unwrap());
-        let outcome = ground.source().fetch(&name, &uids, &mut sink).unwrap();
+        let outcome = ground.source().fetch(&Visit::new(&name, &uids), &mut sink).unwrap();
         assert_eq!(outcome.came.len(), 1_300);
         assert!(sink.uids.is_sorted(), "{:?}", sink.uids);
     }
@@ -356,7 +356,7 @@ fn stop_before_much_mail_is_quick_and_the_next_call_says_that_the_connection_is_
     let mut sink = Slow { stop_at: Some(3), ..Slow::default() };
     let uids = UidSet::range(Uid::MIN, Uid::new(2).unwrap());
     let mut session = ground.source();
-    let outcome = session.fetch(&name, &uids, &mut sink).unwrap();
+    let outcome = session.fetch(&Visit::new(&name, &uids), &mut sink).unwrap();
     assert_eq!(outcome.missing.len(), 2);
     assert_eq!((sink.pieces, sink.uids), (3, vec![1]));
     let fault = session.open(&name).unwrap_err();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use mailferry::mail::{
-    Flag, FlagSet, FolderName, MailboxId, PermanentFlags, Side, Timestamp, Uid, UidSet,
+    Flag, FlagSet, FolderName, MailboxId, PermanentFlags, Side, Timestamp, Uid, UidOrder, UidSet,
     UidValidity, WireName,
 };
 use mailferry::plan::{
@@ -65,6 +65,7 @@ fn pair(number: u32, names: &str, source: Observed, destination: Option<Observed
         account: 0,
         source: SourceFolder { name: name(from), wire: wire(from, b'.'), seen: source },
         destination: DestinationFolder { name: name(to), wire: wire(to, b'/'), seen: destination },
+        order: UidOrder::OldestFirst,
         counts: Counts::default(),
     }
 }

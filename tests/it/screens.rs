@@ -8,7 +8,7 @@ use std::io::BufRead;
 use std::io::Cursor;
 
 use jiff::tz::TimeZone;
-use mailferry::mail::{FolderName, Side, Timestamp, Uid};
+use mailferry::mail::{FolderName, Side, Timestamp, Uid, UidOrder};
 use mailferry::plan::{PlanId, PlanLines, Reason};
 use mailferry::report::model::{
     ApplyEvent, ApplyReport, CompressionDone, Copied, Deleted, Difference, FlagsDone, FoldersDone,
@@ -109,6 +109,28 @@ fn a_plan_that_changes_nothing_is_one_sentence() {
             plan_screen(out, &screen(), &view).unwrap();
         },
     );
+}
+
+#[test]
+fn a_plan_says_that_the_newest_messages_go_first() {
+    let mut overview = overview();
+    overview.skipped.clear();
+    overview.left_out.clear();
+    overview.blocked.clear();
+    for pair in &mut overview.pairs {
+        pair.order = UidOrder::NewestFirst;
+        pair.counts.extra = 0;
+    }
+    let mut out = Vec::new();
+    let view = PlanView { overview: &overview, saved: Saved::Nowhere, notes: &[] };
+    plan_screen(&mut out, &screen(), &view).unwrap();
+    let found = String::from_utf8(out).unwrap();
+    harmless(&found);
+    let note = "\
+i the newest messages of 3 folders go first: the order of UIDs is turned round
+  at the destination
+";
+    assert!(found.contains(note), "{found}");
 }
 
 fn shown(detail: ShowDetail) -> impl FnOnce(&mut Vec<u8>) {

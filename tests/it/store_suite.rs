@@ -40,6 +40,7 @@ macro_rules! suite {
             scan_gives_the_header_fields_that_were_asked
             fetched_octets_are_those_that_the_server_holds
             big_body_comes_in_small_pieces
+            bodies_come_newest_first_where_that_is_asked_for
             fetch_lists_a_message_that_is_gone_and_gives_the_others
             stopped_fetch_lists_what_was_not_asked
             reading_leaves_no_mark

@@ -24,6 +24,7 @@ pub(super) use crate::imap::fetch::tour::to_read;
 use crate::imap::reader::Data;
 use crate::imap::wire::Wire;
 use crate::mail::Uid;
+use crate::mail::UidOrder;
 use crate::mail::UidSet;
 use crate::store::FetchOutcome;
 use crate::store::FetchSink;
@@ -34,6 +35,7 @@ use crate::store::Missing;
 use crate::store::MissingWhy;
 use crate::store::RowHead;
 use crate::store::StoreError;
+use crate::store::Visit;
 
 /// Bodies asked for in one command. The next one leaves when the last body begins, so that a round
 /// trip is paid at most once for so many.
@@ -115,8 +117,8 @@ impl Opened {
     }
 }
 
-/// Reads whole messages of the open folder, in ascending order of UIDs from a server that answers a
-/// command in order. After a stop it tells whether the connection can still be used.
+/// Reads whole messages of a visit, whose folder is open, in its order from a server that answers in
+/// order. After a stop it tells whether the connection can still be used.
 ///
 /// # Errors
 ///
@@ -124,13 +126,15 @@ impl Opened {
 pub(super) fn fetch(
     wire: &mut Wire,
     opened: &mut Opened,
-    uids: &UidSet,
+    visit: &Visit<'_>,
     sink: &mut dyn FetchSink,
 ) -> Result<(FetchOutcome, Line), StoreError> {
-    let mut pass = Pass::new(wire, opened, sink, Wanted::Body);
-    pass.ask(body_lines(uids))?;
+    let &Visit { uids, order, .. } = visit;
+    let mut pass = Pass::new(wire, opened, sink, Wanted::Body).in_order(order);
+    let lines = |uids: &UidSet| body_lines(uids, order);
+    pass.ask(lines(uids))?;
     pass.ask_alone()?;
-    account(pass, uids, body_lines)
+    account(pass, uids, &lines)
 }
 
 /// Reads rows of the open folder without bodies.
@@ -150,7 +154,7 @@ pub(super) fn scan(
     let mut pass = Pass::new(wire, opened, sink, Wanted::Scan(items));
     pass.ask(set_lines(uids))?;
     let mut outcome = if known_each {
-        account(pass, uids, set_lines)?.0
+        account(pass, uids, &set_lines)?.0
     } else {
         let (came, complete) = pass.into_listing();
         FetchOutcome { missing: Vec::new(), came, complete }
@@ -159,8 +163,15 @@ pub(super) fn scan(
     Ok(outcome)
 }
 
-fn body_lines(uids: &UidSet) -> Vec<UidSet> {
-    uids.split_at_count(BODIES_PER_COMMAND).iter().flat_map(set_lines).collect()
+/// What each command asks for. A server answers the UIDs of one command in ascending order, so that
+/// another order takes a command for each.
+fn body_lines(uids: &UidSet, order: UidOrder) -> Vec<UidSet> {
+    match order {
+        UidOrder::OldestFirst => {
+            uids.split_at_count(BODIES_PER_COMMAND).iter().flat_map(set_lines).collect()
+        }
+        UidOrder::NewestFirst => order.iter(uids).map(|uid| UidSet::range(uid, uid)).collect(),
+    }
 }
 
 /// Accounts for every UID: those without a row, or with nothing for content, are asked for once more
@@ -169,7 +180,7 @@ fn body_lines(uids: &UidSet) -> Vec<UidSet> {
 fn account(
     mut pass: Pass<'_>,
     uids: &UidSet,
-    lines: fn(&UidSet) -> Vec<UidSet>,
+    lines: &dyn Fn(&UidSet) -> Vec<UidSet>,
 ) -> Result<(FetchOutcome, Line), StoreError> {
     let again = pass.take_doubtful(uids);
     if !again.is_empty() && !pass.is_stopped() {

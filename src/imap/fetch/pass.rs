@@ -34,6 +34,7 @@ use crate::imap::wire::BUFFER_OCTETS;
 use crate::imap::wire::LineEnd;
 use crate::imap::wire::Wire;
 use crate::mail::Uid;
+use crate::mail::UidOrder;
 use crate::mail::UidSet;
 use crate::store::FetchSink;
 use crate::store::Flow;
@@ -43,6 +44,10 @@ use crate::store::StoreError;
 /// Commands of a scan that are sent before the first of them is answered. Servers may answer them
 /// side by side (RFC 9051 §5.5), so that rows come in any order.
 const SCANS_IN_FLIGHT: usize = 3;
+
+/// Commands for one body each that are sent before the first of them is answered, where the order of
+/// bodies is that of the commands. The smallest socket buffers hold as much.
+const SINGLES_IN_FLIGHT: usize = 160;
 
 /// Octets of bodies and rows that are discarded after a stop before the connection is given up instead: above
 /// this, a new login is cheaper.
@@ -87,6 +92,7 @@ pub(super) struct Pass<'a> {
     waiting: VecDeque<UidSet>,
     in_flight: VecDeque<(String, UidSet)>,
     manner: Manner,
+    order: UidOrder,
     /// The body that began last.
     began: Option<Uid>,
     /// Octets that were discarded since the stop.
@@ -125,6 +131,7 @@ impl<'a> Pass<'a> {
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             manner: Manner::Many,
+            order: UidOrder::default(),
             began: None,
             discarded: 0,
             left: Line::Idle,
@@ -140,6 +147,11 @@ impl<'a> Pass<'a> {
             fault: None,
             line: Vec::new(),
         }
+    }
+
+    /// Likewise, for bodies that are asked for in this order.
+    pub(super) fn in_order(self, order: UidOrder) -> Self {
+        Self { order, ..self }
     }
 
     fn is_alone(&self) -> bool {
@@ -212,16 +224,15 @@ impl<'a> Pass<'a> {
 
     /// Asks for these sets, a few at a time, and reads until all are answered. Bodies are asked for
     /// one command after the other, so that they come in the order of UIDs wherever the server
-    /// answers one command in order: messages are appended as they come.
+    /// answers one command in order: messages are appended as they come. In another order each has a
+    /// command of its own, and many are on the way.
     pub(super) fn ask(&mut self, sets: Vec<UidSet>) -> Result<(), StoreError> {
         self.waiting.extend(sets.into_iter().filter(|set| !set.is_empty()));
         loop {
             if self.stopped || self.fault.is_some() {
                 self.waiting.clear();
             }
-            while self.may_send() {
-                self.send_next()?;
-            }
+            self.send_more()?;
             if self.in_flight.is_empty() {
                 break;
             }
@@ -233,9 +244,26 @@ impl<'a> Pass<'a> {
         self.fault.take().map_or(Ok(()), |refusal| Err(StoreError::Refused(refusal)))
     }
 
+    fn send_more(&mut self) -> Result<(), StoreError> {
+        // Many at a time, so that a message does not take a packet.
+        if self.goes_by_singles() && self.in_flight.len() > SINGLES_IN_FLIGHT / 2 {
+            return Ok(());
+        }
+        while self.may_send() {
+            self.send_next()?;
+        }
+        Ok(())
+    }
+
+    /// Tells whether each body has a command of its own.
+    fn goes_by_singles(&self) -> bool {
+        self.wanted == Wanted::Body && self.order == UidOrder::NewestFirst
+    }
+
     fn may_send(&self) -> bool {
         let there_is_room = match (self.wanted, self.in_flight.len()) {
             (_, 0) => true,
+            (Wanted::Body, others) if self.goes_by_singles() => others < SINGLES_IN_FLIGHT,
             // What is asked for once the last body has begun comes after it.
             (Wanted::Body, 1) => {
                 let last = self.in_flight.back().and_then(|(_, set)| set.last());
@@ -402,8 +430,8 @@ impl<'a> Pass<'a> {
     fn stream(&mut self, uid: Uid, row: &FetchRow, octets: u64) -> Result<Body, StoreError> {
         self.stopped = self.sink.begin(uid, &head(row, Some(octets))) == Flow::Stop;
         self.began = Some(uid);
-        if !self.stopped && self.may_send() {
-            self.send_next()?;
+        if !self.stopped {
+            self.send_more()?;
         }
         let mut left = octets;
         while left > 0 && !self.stopped {

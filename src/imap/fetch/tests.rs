@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::sync::Mutex;
 
 use proptest::prelude::*;
@@ -10,6 +11,7 @@ use crate::imap::script::Lines;
 use crate::imap::script::connect;
 use crate::imap::script::text_of;
 use crate::mail::Flag;
+use crate::mail::WireName;
 use crate::store::HeaderFields;
 
 /// Keeps rows as text: `uid flags size/octets body`, and can stop.
@@ -60,6 +62,12 @@ impl FetchSink for Basket {
 
 fn set(text: &str) -> UidSet {
     text.parse().unwrap()
+}
+
+/// A visit, whose folder is open already.
+fn visit(uids: &UidSet) -> Visit<'_> {
+    static FOLDER: LazyLock<WireName> = LazyLock::new(|| WireName::new(*b"INBOX"));
+    Visit::new(&FOLDER, uids)
 }
 
 fn opened(uid_next: u32, messages: u64) -> Opened {
@@ -114,7 +122,7 @@ fn fetch_over(
     let (mut wire, sent) =
         connect(Lines(move |tag: &str, command: &str| tagged(tag, &answer(command))), line);
     let mut basket = Basket { stop_at, ..Basket::default() };
-    let outcome = fetch(&mut wire, &mut opened(1_000, 999), &set(uids), &mut basket);
+    let outcome = fetch(&mut wire, &mut opened(1_000, 999), &visit(&set(uids)), &mut basket);
     let outcome = outcome.map(|(outcome, line)| {
         assert_eq!(line, super::Line::Idle);
         outcome
@@ -220,7 +228,7 @@ fn bodies_come_in_the_order_of_uids_from_a_server_that_answers_side_by_side() {
     let (mut wire, sent) = connect(Lines(side_by_side()), Line { drip: 100, ..Line::default() });
     let mut basket = Basket::default();
     let uids = set("1:1200,1300:2000");
-    fetch(&mut wire, &mut opened(2_001, 1_901), &uids, &mut basket).unwrap();
+    fetch(&mut wire, &mut opened(2_001, 1_901), &visit(&uids), &mut basket).unwrap();
     let came: Vec<u32> =
         basket.rows.iter().map(|row| row.split(' ').next().unwrap().parse().unwrap()).collect();
     assert_eq!(came, uids.iter().map(Uid::get).collect::<Vec<_>>());
@@ -243,8 +251,45 @@ fn next_command_leaves_when_the_last_body_begins() {
     });
     let (mut wire, _) = connect(server, Line::default());
     let mut basket = Basket::default();
-    let fetched = fetch(&mut wire, &mut opened(1_501, 1_500), &set("1:1500"), &mut basket);
+    let fetched = fetch(&mut wire, &mut opened(1_501, 1_500), &visit(&set("1:1500")), &mut basket);
     assert_eq!(fetched.unwrap().0.came, set("1:1500"));
+}
+
+#[test]
+fn newest_first_each_body_has_a_command_of_its_own_and_many_are_on_the_way() {
+    // A server that waits for 80 commands, or the last one, before it answers any.
+    let mut waiting = Vec::new();
+    let server = Lines(move |tag: &str, command: &str| {
+        waiting.push((tag.to_owned(), command.to_owned()));
+        assert!(waiting.len() <= 160, "both sides' buffers hold no more");
+        if waiting.len() < 80 && asked(command).first() != Uid::new(1) {
+            return Vec::new();
+        }
+        let answer = |(tag, command): (String, String)| tagged(&tag, &all_honest(&command));
+        waiting.drain(..).flat_map(answer).collect()
+    });
+    let (mut wire, sent) = connect(server, Line::default());
+    let uids = set("1:500,700:1000");
+    let mut basket = Basket::default();
+    let visit = Visit { order: UidOrder::NewestFirst, ..visit(&uids) };
+    let (outcome, _) = fetch(&mut wire, &mut opened(1_001, 801), &visit, &mut basket).unwrap();
+    let came: Vec<u32> =
+        basket.rows.iter().map(|row| row.split(' ').next().unwrap().parse().unwrap()).collect();
+    assert_eq!(came, uids.iter().rev().map(Uid::get).collect::<Vec<_>>());
+    assert_eq!((outcome.came, text_of(&sent).lines().count()), (uids, 801));
+}
+
+#[test]
+fn newest_first_nothing_is_asked_for_after_a_stop_and_every_uid_is_accounted_for() {
+    let server = Lines(|tag: &str, command: &str| tagged(tag, &all_honest(command)));
+    let (mut wire, sent) = connect(server, Line::default());
+    let mut basket = Basket { stop_at: Some(3), ..Basket::default() };
+    let uids = set("1:900");
+    let visit = Visit { order: UidOrder::NewestFirst, ..visit(&uids) };
+    let (outcome, line) = fetch(&mut wire, &mut opened(901, 900), &visit, &mut basket).unwrap();
+    assert_eq!((outcome.came, line), (set("900"), super::Line::Idle));
+    assert_eq!(outcome.missing.len(), 899);
+    assert!(text_of(&sent).lines().count() <= 160);
 }
 
 #[test]
@@ -266,7 +311,8 @@ fn little_is_read_to_its_end_after_a_stop_and_much_is_left() {
         let (mut wire, _) = connect(server, Line::default());
         let mut basket = Basket { stop_at: Some(2), ..Basket::default() };
         let uids = UidSet::range(Uid::MIN, Uid::new(messages).unwrap());
-        let (outcome, line) = fetch(&mut wire, &mut opened(100, 99), &uids, &mut basket).unwrap();
+        let (outcome, line) =
+            fetch(&mut wire, &mut opened(100, 99), &visit(&uids), &mut basket).unwrap();
         assert_eq!(line, expected, "{messages} of {kibibytes} KiB");
         assert_eq!(outcome.missing.len(), usize::try_from(messages).unwrap());
         assert!(outcome.missing.iter().all(|one| one.why == MissingWhy::NotAsked));
@@ -476,7 +522,7 @@ fn bye_a_cut_and_a_foreign_tag_end_it() {
         Lines(|_: &str, _: &str| b"* 1 FETCH (UID 1 BODY[] {50}\r\nabc".to_vec()),
         Line::default(),
     );
-    let ended = fetch(&mut wire, &mut opened(9, 8), &set("1"), &mut Basket::default());
+    let ended = fetch(&mut wire, &mut opened(9, 8), &visit(&set("1")), &mut Basket::default());
     assert!(matches!(ended, Err(StoreError::Connection(_))));
 }
 
@@ -623,7 +669,8 @@ fn chatter_without_end_is_given_up() {
             much.clone().into_bytes()
         };
         let (mut wire, _) = connect(Endless(endless), Line::default());
-        let fetched = fetch(&mut wire, &mut opened(9, 8), &set("1"), &mut Basket::default());
+        let fetched =
+            fetch(&mut wire, &mut opened(9, 8), &visit(&set("1")), &mut Basket::default());
         assert!(matches!(fetched, Err(StoreError::Protocol(_))), "{chatter}: {fetched:?}");
     }
 }

@@ -10,6 +10,7 @@
 //! * Never asks again: a folder is behind us when its answers are read.
 //! * Never has more commands on the way than both sides' buffers hold, so that nobody blocks.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use crate::imap::ahead;
@@ -26,6 +27,7 @@ use crate::imap::request::Command;
 use crate::imap::session;
 use crate::imap::session::Session;
 use crate::imap::tap::Exchange;
+use crate::mail::UidOrder;
 use crate::mail::UidSet;
 use crate::mail::WireName;
 use crate::store::FetchOutcome;
@@ -47,6 +49,9 @@ const NAME_OCTETS_MAX: usize = 700;
 /// Longest written sets of UIDs of a stop that is sent ahead, in octets, all together.
 const SETS_OCTETS_MAX: usize = 2 * 1024;
 
+/// Most commands for one message each of a stop that is sent ahead.
+const SINGLES_MAX: u64 = 16;
+
 /// Stops that are sent ahead: what comes of them after a wish to stop is read for nothing.
 const STOPS_AHEAD_MAX: usize = 40;
 
@@ -54,7 +59,7 @@ const STOPS_AHEAD_MAX: usize = 40;
 /// different messages.
 pub(in crate::imap) struct Stop<'a> {
     folder: &'a WireName,
-    parts: Vec<(&'a UidSet, Wanted)>,
+    parts: Vec<(Cow<'a, UidSet>, Wanted)>,
 }
 
 /// A stop that looks; nothing where it can only be made by itself: whether a folder keeps MODSEQ is
@@ -63,14 +68,23 @@ pub(in crate::imap) fn to_look<'a>(survey: &Survey<'a>) -> Option<Stop<'a>> {
     let parts = survey.parts.iter();
     let parts = parts.map(|part| (!part.items.mod_seq).then_some((&part.uids, part.items)));
     let parts: Option<Vec<_>> = parts.collect();
-    let scans = parts?.into_iter().map(|(uids, items)| (uids, Wanted::Scan(items)));
+    let scans = parts?.into_iter().map(|(uids, items)| (Cow::Borrowed(uids), Wanted::Scan(items)));
     Some(Stop { folder: survey.folder, parts: scans.collect() })
 }
 
-/// A stop at which whole messages are read, in ascending order of UIDs from a server that answers a
-/// command in order.
-pub(in crate::imap) fn to_read<'a>(visit: &Visit<'a>) -> Stop<'a> {
-    Stop { folder: visit.folder, parts: vec![(visit.uids, Wanted::Body)] }
+/// A stop at which whole messages are read, in the order of the visit from a server that answers in
+/// order; nothing where it can only be made by itself: in another order than that of UIDs each message
+/// takes a command.
+pub(in crate::imap) fn to_read<'a>(visit: &Visit<'a>) -> Option<Stop<'a>> {
+    let &Visit { folder, uids, order } = visit;
+    let sets = match order {
+        UidOrder::OldestFirst => vec![Cow::Borrowed(uids)],
+        UidOrder::NewestFirst if uids.len() > SINGLES_MAX => return None,
+        UidOrder::NewestFirst => {
+            order.iter(uids).map(|uid| Cow::Owned(UidSet::range(uid, uid))).collect()
+        }
+    };
+    Some(Stop { folder, parts: sets.into_iter().map(|uids| (uids, Wanted::Body)).collect() })
 }
 
 /// How many stops from the first on can be sent ahead. Others are made by themselves: a name that
@@ -92,7 +106,7 @@ fn set_octets(uids: &UidSet) -> usize {
 }
 
 /// What is wanted of all messages together: each row may hold what any part asks for.
-fn together(parts: &[(&UidSet, Wanted)]) -> Wanted {
+fn together(parts: &[(Cow<'_, UidSet>, Wanted)]) -> Wanted {
     let wanted = parts.iter().map(|(_, wanted)| *wanted);
     let with_content = wanted.clone().find(|wanted| wanted.content().is_some());
     with_content.or_else(|| wanted.into_iter().next()).unwrap_or(Wanted::Presence)
@@ -226,8 +240,9 @@ impl Tour<'_> {
         let is_open = opened.is_ok();
         let is_wanted = !self.stopped && sink.opened(number, opened) && is_open;
         let parts = stop.parts.iter().zip(&sent.parts);
-        let on_the_way = parts
-            .filter_map(|((uids, wanted), tag)| Some((tag.clone()?, (*uids).clone(), *wanted)));
+        let on_the_way = parts.filter_map(|((uids, wanted), tag)| {
+            Some((tag.clone()?, uids.clone().into_owned(), *wanted))
+        });
         let on_the_way: Vec<_> = on_the_way.collect();
         let wanted = together(&stop.parts);
         if !is_wanted {
@@ -236,7 +251,7 @@ impl Tour<'_> {
         let Some(opened) = self.session.opened_mut() else {
             return self.discard(wanted, on_the_way);
         };
-        let sets = || stop.parts.iter().map(|(uids, _)| *uids);
+        let sets = || stop.parts.iter().map(|(uids, _)| &**uids);
         let known_each = opened.may_hold_each(sets().map(UidSet::len).sum());
         let mut pass = Pass::new(self.exchange.wire_mut(), opened, sink, wanted);
         pass.read(on_the_way)?;

@@ -6,17 +6,17 @@ use std::sync::atomic::AtomicBool;
 use secrecy::SecretString;
 
 use crate::imap::connect::Secured;
-use crate::imap::fetch::{count_ahead, to_look};
+use crate::imap::fetch::{count_ahead, to_look, to_read};
 use crate::imap::greet;
 use crate::imap::known::Known;
 use crate::imap::login::Credentials;
 use crate::imap::request::Command;
 use crate::imap::script::{Line, Peer, Sent, connect, text_of};
 use crate::imap::session::Session;
-use crate::mail::{Uid, UidSet, WireName};
+use crate::mail::{Uid, UidOrder, UidSet, WireName};
 use crate::store::{
     FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead, StoreError,
-    Survey, VisitSink,
+    Survey, Visit, VisitSink,
 };
 
 /// Logs everybody in, and answers each further command by a function of tag and command.
@@ -417,4 +417,30 @@ fn what_needs_a_literal_or_a_long_line_is_not_sent_ahead() {
     assert_eq!(count(&[(2, &all)]), 0);
     assert_eq!(count(&[(0, &sparse)]), 0);
     assert_eq!(count(&[(0, &mod_seq)]), 0);
+}
+
+#[test]
+fn newest_first_few_messages_are_asked_for_one_by_one_and_many_by_themselves() {
+    let folder = WireName::new(*b"a");
+    let stops = |uids: &str| {
+        let uids: UidSet = uids.parse().unwrap();
+        let visit = Visit { order: UidOrder::NewestFirst, ..Visit::new(&folder, &uids) };
+        count_ahead([visit].iter().map_while(to_read))
+    };
+    assert_eq!((stops("1:16"), stops("1:17")), (1, 0));
+    let body = |uid: u32| row(uid).replace(")\r\n", " BODY[] {1}\r\nx)\r\n");
+    let answer = two_each(move |command| match command.split(' ').nth(2)?.parse() {
+        Ok(uid) => Some(body(uid) + "$T OK done\r\n"),
+        Err(_) => None,
+    });
+    let (mut session, sent) = log_in("", Line::default(), answer);
+    let uids = UidSet::range(Uid::MIN, Uid::new(2).unwrap());
+    let visit = Visit { order: UidOrder::NewestFirst, ..Visit::new(&folder, &uids) };
+    let stops: Vec<_> = [visit, visit].iter().filter_map(to_read).collect();
+    let mut log = Log::default();
+    assert_eq!(session.tour((0, &stops), &mut log).unwrap(), Flow::Go);
+    assert_eq!(log.words.join(" "), "[0 of 2 2:12 x 1:11 x 0] [1 of 2 2:12 x 1:11 x 1]");
+    let sent = text_of(&sent);
+    let asked = sent.lines().filter_map(|line| line.split_once("UID FETCH ")?.1.split(' ').next());
+    assert_eq!(asked.collect::<Vec<_>>(), ["2", "1", "2", "1"]);
 }

@@ -12,6 +12,7 @@ use crate::mail::FolderName;
 use crate::mail::PermanentFlags;
 use crate::mail::Timestamp;
 use crate::mail::Uid;
+use crate::mail::UidOrder;
 use crate::mail::WireName;
 use crate::matching::Fate;
 use crate::matching::KnownLink;
@@ -295,6 +296,16 @@ fn copies_keep_the_order_of_source_uids_whatever_their_reasons() {
 }
 
 #[test]
+fn copies_go_in_descending_order_where_the_newest_go_first() {
+    let mut world = world("1:a 2:b 3:c 4:d+d", "");
+    world.state.as_mut().unwrap().insert((0, 2), (9, Some(FlagSet::new())));
+    world.rules.messages.order = UidOrder::NewestFirst;
+    let (three, one) = ("copy 3 new-at-source", "copy 1 new-at-source");
+    let two = "copy 2 removed-at-destination";
+    world.check(&format!("skip 4 marked-deleted; {three}; {two}; {one}"));
+}
+
+#[test]
 fn what_is_only_at_the_destination_is_counted_and_left_alone() {
     let planned = world("1:a", "7:x 8:a 9:y").check("");
     assert_eq!(planned.counts[0].extra, 2);
@@ -503,6 +514,9 @@ fn long_sets_are_cut_so_that_a_line_stays_short() {
         .map(|at| Mail { uid: far(at), key: format!("k{at}"), ..mailbox("1:a").remove(0) })
         .collect();
     let planned = world.plan();
+    world.rules.messages.order = UidOrder::NewestFirst;
+    let turned = world.plan().actions;
+    assert_eq!(turned.into_iter().rev().collect::<Vec<_>>(), planned.actions);
     assert!(planned.actions.len() > 1);
     let mut last = None;
     for action in &planned.actions {

@@ -1,8 +1,9 @@
 //! One session: the ports.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::mail::{FlagSet, MailboxId, Role, Uid, UidSet, UidValidity, WireName};
+use crate::mail::{FlagSet, MailboxId, Role, Uid, UidOrder, UidSet, UidValidity, WireName};
 use crate::store::ability::Abilities;
 use crate::store::append::{AppendOutcome, AppendQueue};
 use crate::store::compression::Compression;
@@ -18,7 +19,7 @@ use crate::store::memory::fault::UidNextLie;
 use crate::store::memory::log::Operation;
 use crate::store::memory::server::{Admitted, Inner, MemoryServer, lost, no_such_folder, refused};
 use crate::store::memory::{append, field, search};
-use crate::store::{Destination, Look, Source};
+use crate::store::{Destination, Look, Source, Visit};
 
 /// The largest piece that a sink is given.
 const PIECE_OCTETS: usize = 64 * 1024;
@@ -350,14 +351,17 @@ impl Look for MemorySession {
 impl Source for MemorySession {
     fn fetch(
         &mut self,
-        folder: &WireName,
-        uids: &UidSet,
+        visit: &Visit<'_>,
         sink: &mut dyn FetchSink,
     ) -> Result<FetchOutcome, StoreError> {
+        let &Visit { folder, uids, order } = visit;
         self.enter(folder)?;
         let operation = Operation::Fetch { folder: folder.clone(), uids: uids.clone() };
         self.perform(&operation, |_, _| Ok(()))?;
-        let rows = self.rows(&self.server.lock(), folder, uids)?;
+        let mut rows = self.rows(&self.server.lock(), folder, uids)?;
+        if order == UidOrder::NewestFirst {
+            rows.sort_unstable_by_key(|mail| Reverse(mail.uid));
+        }
         let mut outcome = FetchOutcome { complete: true, ..FetchOutcome::default() };
         let mut flow = Flow::Go;
         let there: UidSet = rows.iter().map(|mail| mail.uid).collect();

@@ -6,7 +6,7 @@ use crate::mail::{Flag, FlagSet, Role, Side, Timestamp, Uid, UidSet, UidValidity
 use crate::store::{
     AppendMessage, AppendQueue, AppendResult, Batch, BodyLost, Connect, Destination, FetchSink,
     Flow, Items, Look, MissingWhy, Refusal, ResponseCode, RowHead, Source, StoreError, Ticket,
-    Wait,
+    Visit, Wait,
 };
 
 /// Hands out bodies; a body of `!` loses its source.
@@ -341,7 +341,7 @@ fn what_does_not_come_is_listed_with_its_reason() {
     });
     let mut rows = Rows::default();
     let mut session = server.session().unwrap();
-    let outcome = session.fetch(&wire("INBOX"), &set("1:5"), &mut rows).unwrap();
+    let outcome = session.fetch(&Visit::new(&wire("INBOX"), &set("1:5")), &mut rows).unwrap();
     assert_eq!(rows.0, [(1, b"a".to_vec())]);
     let missing: Vec<_> =
         outcome.missing.iter().map(|missing| (missing.uid.get(), missing.why)).collect();
@@ -366,12 +366,12 @@ fn connection_is_lost_inside_a_body() {
     server.cut_fetch_after(8);
     let mut session = server.session().unwrap();
     let mut rows = Rows::default();
-    let fetched = session.fetch(&wire("INBOX"), &set("1:2"), &mut rows);
+    let fetched = session.fetch(&Visit::new(&wire("INBOX"), &set("1:2")), &mut rows);
     assert!(matches!(fetched, Err(StoreError::Connection(_))));
     assert_eq!(rows.0, [(1, b"abcdef".to_vec()), (2, b"ghi".to_vec())]);
     assert!(session.list().is_err(), "a lost connection stays lost");
     let mut rows = Rows::default();
-    server.session().unwrap().fetch(&wire("INBOX"), &set("1:2"), &mut rows).unwrap();
+    server.session().unwrap().fetch(&Visit::new(&wire("INBOX"), &set("1:2")), &mut rows).unwrap();
     assert_eq!(rows.0.len(), 2);
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mailferry::mail::UidOrder;
 use mailferry::mail::UidSet;
 use mailferry::plan::Action;
 use mailferry::plan::Line;
@@ -46,6 +47,7 @@ struct Wishes {
     empty: Empty,
     subscribe: Subscribe,
     on_existing: OnExisting,
+    order: UidOrder,
     join: bool,
 }
 
@@ -56,13 +58,15 @@ fn wishes() -> impl Strategy<Value = Wishes> {
     let subscribe = select(vec![Subscribe::Source, Subscribe::All, Subscribe::None]);
     // Mirror has no base in its first run and only adds; the second run takes away.
     let on_existing = select(vec![OnExisting::Merge, OnExisting::Add, OnExisting::Keep]);
-    (deleted, duplicates, empty, subscribe, on_existing, any::<bool>()).prop_map(
-        |(deleted, duplicates, empty, subscribe, on_existing, join)| Wishes {
+    let order = select(vec![UidOrder::OldestFirst, UidOrder::NewestFirst]);
+    (deleted, duplicates, empty, subscribe, on_existing, order, any::<bool>()).prop_map(
+        |(deleted, duplicates, empty, subscribe, on_existing, order, join)| Wishes {
             deleted,
             duplicates,
             empty,
             subscribe,
             on_existing,
+            order,
             join,
         },
     )
@@ -75,6 +79,7 @@ fn world(source: &str, destination: &str, wishes: &Wishes) -> World {
     }
     world.rules.messages.deleted = wishes.deleted;
     world.rules.messages.duplicates = wishes.duplicates;
+    world.rules.messages.order = wishes.order;
     world.rules.folders.empty = wishes.empty;
     world.rules.folders.subscribe = wishes.subscribe;
     world.rules.on_existing_flags = wishes.on_existing;
@@ -177,6 +182,7 @@ proptest! {
             empty: Empty::Create,
             subscribe: Subscribe::None,
             on_existing: OnExisting::Merge,
+            order: UidOrder::OldestFirst,
             join,
         };
         let mut world = world(&source, &destination, &wishes);
@@ -192,14 +198,25 @@ proptest! {
     }
 
     #[test]
-    fn appends_go_in_the_order_of_source_uids(mails in mails(), other in mails()) {
+    fn appends_go_in_the_order_of_the_plan(
+        mails in mails(),
+        other in mails(),
+        newest_first in any::<bool>(),
+    ) {
         let text = format!("INBOX: {mails} | Old: {other}");
         let mut world = World::new(&text, "").map("Old", "INBOX").map("INBOX", "INBOX");
         world.rules.messages.deleted = Deleted::Keep;
-        world.migrate();
-        let expected = world.source.with(|account| {
+        let mut expected = world.source.with(|account| {
             [account.bodies("INBOX"), account.bodies("Old")]
         });
+        if newest_first {
+            world.rules.messages.order = UidOrder::NewestFirst;
+            for bodies in &mut expected {
+                bodies.reverse();
+            }
+        }
+        let applied = world.migrate();
+        prop_assert_eq!(applied.out_of_order, 0);
         let held = world.destination.with(|account| account.bodies("INBOX"));
         let (one, two) = (expected.concat(), [&expected[1][..], &expected[0][..]].concat());
         prop_assert!(held == one || held == two);

@@ -151,7 +151,11 @@ fn run(ground: &Ground, schedule: &Schedule) -> Result<Vec<Kind>, String> {
     if schedule.knows_server {
         new = new.more("profile = \"dovecot\"");
     }
-    let job = Job::new(end(&source, USER), new);
+    let mut job = Job::new(end(&source, USER), new);
+    if schedule.newest_first {
+        "[messages]\norder = \"newest-first\"".clone_into(&mut job.more);
+        job.write();
+    }
     let planned = job.run(&["plan", "-o", "plan"]);
     demand!(planned.code == Some(0), schedule, "plan: {planned:?}");
     let refused = schedule.arm(&source, &destination, mark);

@@ -57,6 +57,8 @@ pub(super) struct Schedule {
     pub(super) ways: Ways,
     /// The manifest names a profile by which the program may ask with empty messages.
     pub(super) knows_server: bool,
+    /// The newest messages of a folder go first.
+    pub(super) newest_first: bool,
     /// The first one strikes for certain.
     pub(super) faults: Vec<Planned>,
 }
@@ -80,6 +82,7 @@ impl Schedule {
             // Every kind comes with every way.
             ways: WAYS[usize::try_from((number + number / kinds) % 4).unwrap()],
             knows_server: dice.roll(2) == 0,
+            newest_first: number / kinds % 3 == 2,
             faults,
         }
     }
@@ -118,9 +121,9 @@ impl Schedule {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, ways, knows_server, faults } = self;
+        let Self { number, ways, knows_server, newest_first, faults } = self;
         writeln!(out, "schedule {number}, again with MAILFERRY_TEST_SCHEDULE={number}")?;
-        write!(out, "{ways:?}, profile {knows_server}, {faults:?}")
+        write!(out, "{ways:?}, profile {knows_server}, newest first {newest_first}, {faults:?}")
     }
 }
 

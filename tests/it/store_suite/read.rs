@@ -1,10 +1,10 @@
 //! Reading: rows, header fields, bodies, searches.
 
-use mailferry::mail::{Uid, UidSet};
-use mailferry::store::{HeaderFields, Items, MissingWhy, StoreError};
+use mailferry::mail::{Uid, UidOrder, UidSet};
+use mailferry::store::{HeaderFields, Items, MissingWhy, StoreError, Visit};
 
 use super::support::{
-    FACTS, Ground, Kept, Sample, all, fetch, flags, long_body, message, scan, set,
+    FACTS, Ground, Kept, Sample, all, fetch, flags, long_body, message, scan, set, visit,
 };
 
 /// Fills a folder with three messages of different flags, dates and sizes.
@@ -175,6 +175,23 @@ pub(crate) fn big_body_comes_in_small_pieces(ground: &mut dyn Ground) {
     assert!(rows.octets(kept[0].uid) == kept[0].octets);
     assert!(rows.octets(kept[1].uid) == kept[1].octets);
     assert!((1..=64 * 1024).contains(&rows.largest_piece));
+}
+
+pub(crate) fn bodies_come_newest_first_where_that_is_asked_for(ground: &mut dyn Ground) {
+    let name = ground.name(&["Turned"]);
+    let samples: Vec<_> = (0..40).map(|number| Sample::new(&format!("no. {number}"))).collect();
+    ground.fill(&name, &samples);
+    let kept = ground.read_back(&name);
+    let mut ascending: Vec<u32> = kept.iter().map(|kept| kept.uid).collect();
+    ascending.remove(20);
+    let uids = set(&ascending);
+    let asked = Visit { order: UidOrder::NewestFirst, ..Visit::new(&name, &uids) };
+    let (rows, outcome) = visit(&mut *ground.source(), &asked, None);
+    assert!(outcome.complete && outcome.missing.is_empty(), "{outcome:?}");
+    assert!(rows.order.iter().rev().eq(&ascending), "{:?}", rows.order);
+    for kept in kept.iter().filter(|kept| ascending.contains(&kept.uid)) {
+        assert!(rows.octets(kept.uid) == kept.octets);
+    }
 }
 
 pub(crate) fn fetch_lists_a_message_that_is_gone_and_gives_the_others(ground: &mut dyn Ground) {

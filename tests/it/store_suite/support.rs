@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mailferry::mail::{Flag, FlagSet, Timestamp, Uid, UidSet, WireName};
 use mailferry::store::{
     AppendMessage, AppendOutcome, AppendQueue, AppendResult, BodyLost, Destination, FetchOutcome,
-    FetchSink, Flow, Items, Look, RowHead, Source, StoreError, Ticket, Wait,
+    FetchSink, Flow, Items, Look, RowHead, Source, StoreError, Ticket, Visit, Wait,
 };
 
 /// One account on one server.
@@ -123,6 +123,8 @@ pub(crate) const FACTS: Items = Items {
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) by_uid: BTreeMap<u32, (RowHead, Vec<u8>)>,
+    /// UIDs as they came.
+    pub(crate) order: Vec<u32>,
     pub(crate) largest_piece: usize,
     /// Says stop at the end of that many rows.
     pub(crate) stop_after: Option<usize>,
@@ -153,6 +155,7 @@ impl FetchSink for Rows {
         assert_eq!(self.open.replace(uid), None, "a row begins within another");
         let before = self.by_uid.insert(uid.get(), (head.clone(), Vec::new()));
         assert!(before.is_none(), "UID {uid} came twice");
+        self.order.push(uid.get());
         Flow::Go
     }
 
@@ -192,8 +195,17 @@ pub(crate) fn fetch(
     uids: &UidSet,
     stop_after: Option<usize>,
 ) -> (Rows, FetchOutcome) {
+    visit(session, &Visit::new(folder, uids), stop_after)
+}
+
+pub(crate) fn visit(
+    session: &mut (impl Source + ?Sized),
+    visit: &Visit<'_>,
+    stop_after: Option<usize>,
+) -> (Rows, FetchOutcome) {
+    let uids = visit.uids;
     let mut rows = Rows { stop_after, ..Rows::default() };
-    let outcome = session.fetch(folder, uids, &mut rows).unwrap();
+    let outcome = session.fetch(visit, &mut rows).unwrap();
     assert_eq!(outcome.came, set(&rows.uids()));
     let missing: UidSet = outcome.missing.iter().map(|missing| missing.uid).collect();
     assert_eq!(missing.len(), outcome.missing.len() as u64, "a UID is missing twice");
