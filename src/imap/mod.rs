@@ -50,6 +50,7 @@ mod server;
 mod session;
 #[cfg(test)]
 mod session_tests;
+mod socket;
 mod tap;
 mod tls;
 mod wire;

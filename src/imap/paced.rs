@@ -10,7 +10,10 @@ use std::io;
 use std::io::IoSlice;
 use std::io::Read;
 use std::io::Write;
+use std::time::Duration;
 
+use crate::imap::socket::Socket;
+use crate::imap::wire::Stream;
 use crate::limit::Gate;
 use crate::limit::Halt;
 
@@ -29,6 +32,12 @@ impl<S> Paced<S> {
     /// The socket itself, for its options.
     pub(super) const fn socket(&self) -> &S {
         &self.socket
+    }
+}
+
+impl Stream for Paced<Socket> {
+    fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+        self.socket.set_timeout(timeout)
     }
 }
 

@@ -12,7 +12,6 @@ use std::io::BufReader;
 use std::io::IoSlice;
 use std::io::Read;
 use std::io::Write;
-use std::net::TcpStream;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,9 +42,8 @@ use sha2::Digest as _;
 use sha2::Sha256;
 
 use crate::imap::connect::Secured;
-use crate::imap::connect::acknowledge_at_once;
-use crate::imap::connect::set_timeout;
 use crate::imap::paced::Paced;
+use crate::imap::socket::Socket;
 use crate::imap::wire::Stream;
 use crate::store::StoreError;
 
@@ -68,16 +66,13 @@ pub(super) struct Tls(StreamOwned<ClientConnection, Buffered>);
 
 /// A socket with what it received and nobody decrypted yet: `rustls` takes 4 KiB at a time, and each
 /// time would be a system call.
-pub(super) struct Buffered(BufReader<Paced<TcpStream>>);
+pub(super) struct Buffered(BufReader<Paced<Socket>>);
 
 /// Octets that are received at one go.
 const RECEIVED_AT_ONCE: usize = 64 * 1024;
 
 impl Read for Buffered {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.0.buffer().is_empty() {
-            acknowledge_at_once(self.0.get_ref().socket());
-        }
         self.0.read(out)
     }
 }
@@ -133,7 +128,7 @@ impl Write for Tls {
 
 impl Stream for Tls {
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        set_timeout(self.0.sock.0.get_ref().socket(), timeout)
+        self.0.sock.0.get_ref().socket().set_timeout(timeout)
     }
 }
 
@@ -144,7 +139,7 @@ impl Stream for Tls {
 /// [`StoreError::Tls`] where the certificate, its name or the version do not fit,
 /// [`StoreError::Connection`] where the connection ends or stalls meanwhile.
 pub(super) fn wrap(
-    mut socket: Paced<TcpStream>,
+    mut socket: Paced<Socket>,
     name: &str,
     trust: &Trust,
     timeout: Duration,
@@ -167,7 +162,7 @@ pub(super) fn wrap(
 /// Shakes hands within `timeout` in all, so that a server that trickles is given up.
 fn shake_hands(
     connection: &mut ClientConnection,
-    socket: &mut Paced<TcpStream>,
+    socket: &mut Paced<Socket>,
     name: &str,
     timeout: Duration,
 ) -> Result<(), StoreError> {
@@ -178,7 +173,7 @@ fn shake_hands(
         if left.is_zero() {
             return Err(StoreError::Connection(format!("no TLS in {} s", timeout.as_secs())));
         }
-        set_timeout(socket.socket(), left).map_err(lost)?;
+        socket.socket().set_timeout(left).map_err(lost)?;
         if connection.wants_write() {
             connection.write_tls(socket).map_err(lost)?;
             continue;
@@ -377,6 +372,7 @@ fn day(instant: UnixTime) -> String {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::net::TcpStream;
     use std::thread;
 
     use rcgen::CertifiedIssuer;
@@ -452,7 +448,7 @@ mod tests {
     }
 
     fn fault(socket: TcpStream, name: &str, trust: &Trust) -> String {
-        match wrap(Paced::new(socket, None), name, trust, TIMEOUT) {
+        match wrap(Paced::new(Socket::new(socket), None), name, trust, TIMEOUT) {
             Ok(_) => panic!("TLS came about"),
             Err(fault) => fault.to_string(),
         }
@@ -463,9 +459,13 @@ mod tests {
         let identity = identity("imap.example.com", 2100);
         for (version, text) in [(&TLS13, "TLS 1.3"), (&TLS12, "TLS 1.2")] {
             let socket = server(&identity, &[version]);
-            let (mut tls, secured) =
-                wrap(Paced::new(socket, None), "imap.example.com", &issued_by(&identity), TIMEOUT)
-                    .unwrap();
+            let (mut tls, secured) = wrap(
+                Paced::new(Socket::new(socket), None),
+                "imap.example.com",
+                &issued_by(&identity),
+                TIMEOUT,
+            )
+            .unwrap();
             let mut greeting = [0; 2];
             tls.read_exact(&mut greeting).unwrap();
             assert_eq!(&greeting, b"hi");
@@ -505,7 +505,10 @@ mod tests {
         let identity = identity("other.example.com", 2020);
         for version in [&TLS13, &TLS12] {
             let socket = server(&identity, &[version]);
-            assert!(wrap(Paced::new(socket, None), "127.0.0.1", &Trust::Anything, TIMEOUT).is_ok());
+            assert!(
+                wrap(Paced::new(Socket::new(socket), None), "127.0.0.1", &Trust::Anything, TIMEOUT)
+                    .is_ok()
+            );
         }
     }
 
@@ -515,9 +518,13 @@ mod tests {
         let identity = identity("localhost", 2099);
         for version in [&TLS13, &TLS12] {
             let socket = server_that_says(words.clone(), &identity, &[version]);
-            let (mut tls, _) =
-                wrap(Paced::new(socket, None), "localhost", &issued_by(&identity), TIMEOUT)
-                    .unwrap();
+            let (mut tls, _) = wrap(
+                Paced::new(Socket::new(socket), None),
+                "localhost",
+                &issued_by(&identity),
+                TIMEOUT,
+            )
+            .unwrap();
             let (mut heard, mut most) = (Vec::new(), 0);
             let mut piece = vec![0; RECEIVED_AT_ONCE];
             while heard.len() < words.len() {
@@ -553,7 +560,8 @@ mod tests {
         let began = Instant::now();
         let timeout = Duration::from_millis(300);
         let ended =
-            wrap(Paced::new(socket, None), "localhost", &Trust::Anything, timeout).map(drop);
+            wrap(Paced::new(Socket::new(socket), None), "localhost", &Trust::Anything, timeout)
+                .map(drop);
         assert!(ended.is_err());
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     }
