@@ -79,9 +79,8 @@ impl<'r> Run<'r> {
         let done = thread::scope(|scope| {
             let mut lanes = Vec::new();
             let (source, destination) = self.both()?;
-            if source.is_near() || destination.is_near() {
-                self.settings.connections = self.settings.connections_nearby;
-            }
+            let is_near = source.is_near() || destination.is_near();
+            self.settings.mind_nearness(is_near);
             let message = message_cost(self.destination()?.abilities().append);
             let early = lanes_for(self.work.fresh_cost(&listing, message), &self.settings);
             for lane in self.lanes_beside(common, 1, early) {
@@ -256,6 +255,23 @@ const fn message_cost(ways: AppendWays) -> u64 {
         AppendWays { literal_plus: true, multi: true, .. } => COST_IN_A_BATCH,
         AppendWays { literal_plus: true, .. } => COST_OF_A_SINGLE,
         _ => COST_OF_A_ROUND_TRIP,
+    }
+}
+
+impl Settings {
+    /// How many lanes so many messages are worth that are to be copied to folders without mail, as far as
+    /// can be told before it is known how large they are.
+    #[must_use]
+    pub fn lanes_expected(mut self, messages: u64, append: AppendWays, is_near: bool) -> usize {
+        self.mind_nearness(is_near);
+        lanes_for(messages.saturating_mul(message_cost(append)), &self)
+    }
+
+    /// Where one of the servers is near, other connections are usual.
+    const fn mind_nearness(&mut self, is_near: bool) {
+        if is_near {
+            self.connections = self.connections_nearby;
+        }
     }
 }
 

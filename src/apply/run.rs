@@ -51,7 +51,9 @@ impl Only {
         matches!(self, Self::All | Self::Folders | Self::Copies)
     }
 
-    pub(super) const fn copies(self) -> bool {
+    /// Tells whether messages are copied.
+    #[must_use]
+    pub const fn copies(self) -> bool {
         matches!(self, Self::All | Self::Copies)
     }
 

@@ -29,6 +29,7 @@ use crate::limit::Waited;
 use crate::mail::{Side, Timestamp};
 use crate::manifest::Loaded;
 use crate::plan::{Checked, PlanFault, PlanLines, Reason, Totals, is_plan};
+use crate::planning::Forecast;
 use crate::report;
 use crate::report::model::{
     ApplyReport, CompressionDone, Copied, Deleted, FlagsDone, FoldersDone, WaitedFor,
@@ -138,8 +139,15 @@ fn apply_manifest(
     let file = plan::new_file(None)?;
     let connectors = ends::connectors(migration, interrupts, output)?.handing_on();
     let began = Instant::now();
+    let mut foretell = |forecast: &Forecast| {
+        // Nobody has agreed to anything yet where somebody is asked.
+        if args.yes {
+            log_in_ahead(args, migration, &connectors, forecast);
+        }
+    };
+    let both = connectors.clone();
     let Made { file, overview, notes, listed } =
-        plan::make(&loaded, migration, connectors.clone(), file, now, interrupts, output)?;
+        plan::make(&loaded, migration, both, file, now, &mut foretell, (interrupts, output))?;
     let view = PlanView { overview: &overview, saved: Saved::ToApply, notes: &notes };
     if !args.json {
         output.print(|out, screen| plan_screen(out, screen, &view)).map_err(|_| ENDED)?;
@@ -167,6 +175,18 @@ fn apply_manifest(
     let holds_both = connectors.source.holds_session() && connectors.destination.holds_session();
     let listed = Some(listed).filter(|_| holds_both && began.elapsed() < JUST_NOW);
     carry_out(args, work, &checked, (migration, connectors, listed), &next, interrupts, output)
+}
+
+/// Logs the further connections in that the copies will be worth, while the plan is still made.
+fn log_in_ahead(args: &Apply, migration: &Migration, connectors: &Connectors, forecast: &Forecast) {
+    if !only_of(args).copies() {
+        return;
+    }
+    let Forecast { messages, folders, append, is_near } = *forecast;
+    let lanes = settings(migration).lanes_expected(messages, append, is_near).min(folders);
+    let further = lanes.saturating_sub(1);
+    connectors.source.log_in_ahead(further);
+    connectors.destination.log_in_ahead(further);
 }
 
 const ENDED: Ended = Ended::Told(ExitStatus::Fault);
@@ -245,26 +265,12 @@ fn carry_out(
         Ends { source: Box::new(connectors.source), destination: Box::new(connectors.destination) },
         Surroundings {
             state: &mut opened.state,
-            settings: Settings {
-                retries: migration.errors.retries,
-                settle: migration.errors.settle,
-                reconnect_for: migration.errors.reconnect_for,
-                max_items: migration.errors.max_items,
-                memory: migration.limits.memory,
-                connections: connections(migration, |_| CONNECTIONS),
-                connections_nearby: connections(migration, usual_nearby),
-                connection_worth: CONNECTION_WORTH,
-                wave: WAVE,
-            },
+            settings: settings(migration),
             clock: &clock,
             stop: &interrupts.stop,
             watch: &mut progress,
             listed,
-            only: args.only.map_or(Only::All, |only| match only {
-                OnlyArg::Folders => Only::Folders,
-                OnlyArg::Copies => Only::Copies,
-                OnlyArg::Flags => Only::Flags,
-            }),
+            only: only_of(args),
         },
     );
     let mut status = status_of(&applied, interrupts);
@@ -296,6 +302,28 @@ fn carry_out(
         })
     };
     Ok(if printed.is_ok() { status } else { ExitStatus::Fault })
+}
+
+fn settings(migration: &Migration) -> Settings {
+    Settings {
+        retries: migration.errors.retries,
+        settle: migration.errors.settle,
+        reconnect_for: migration.errors.reconnect_for,
+        max_items: migration.errors.max_items,
+        memory: migration.limits.memory,
+        connections: connections(migration, |_| CONNECTIONS),
+        connections_nearby: connections(migration, usual_nearby),
+        connection_worth: CONNECTION_WORTH,
+        wave: WAVE,
+    }
+}
+
+fn only_of(args: &Apply) -> Only {
+    args.only.map_or(Only::All, |only| match only {
+        OnlyArg::Folders => Only::Folders,
+        OnlyArg::Copies => Only::Copies,
+        OnlyArg::Flags => Only::Flags,
+    })
 }
 
 /// How many connections to either side there may be at once, at most; `usual` many where nobody says.

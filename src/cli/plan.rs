@@ -21,7 +21,7 @@ use crate::manifest::Loaded;
 use crate::manifest::model::TlsMode;
 use crate::plan::{ForeignValue, PlanLines, Spool};
 use crate::planning;
-use crate::planning::{About, Order, PlanningFault};
+use crate::planning::{About, Forecast, Order, PlanningFault};
 use crate::report::model::PlanReport;
 use crate::report::{Body, Document, Overview, PlanView, Problem, Saved, plan_screen};
 use crate::resolve::Migration;
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Plan, output: &mut Output) -> ExitStatus {
     // First of all: hours of listing must not end at a folder that cannot be written.
     let made = new_file(args.output.as_deref()).and_then(|file| {
         let connectors = ends::connectors(migration, &interrupts, output)?;
-        make(&loaded, migration, connectors, file, now, &interrupts, output)
+        make(&loaded, migration, connectors, file, now, &mut |_| {}, (&interrupts, output))
     });
     let made = match made {
         Ok(made) => made,
@@ -87,8 +87,8 @@ pub(super) fn make(
     connectors: Connectors,
     mut file: tempfile::NamedTempFile,
     now: Timestamp,
-    interrupts: &Interrupts,
-    output: &Output,
+    foretell: &mut dyn FnMut(&Forecast),
+    (interrupts, output): (&Interrupts, &Output),
 ) -> Result<Made, Failed> {
     let mut opened =
         pair::open(migration, now).map_err(|fault| Failed::from(pair::state_problem(&fault)))?;
@@ -109,6 +109,7 @@ pub(super) fn make(
             reconnect_for: migration.errors.reconnect_for,
             make_spool: &mut || Ok(Box::new(tempfile::tempfile()?) as Box<dyn Spool>),
             tell: &mut tell,
+            foretell,
         },
     )
     .map_err(|fault| planning_failed(&fault, migration, interrupts))?;

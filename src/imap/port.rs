@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
 use secrecy::SecretString;
 
@@ -326,14 +327,38 @@ impl Connector {
     }
 
     fn port<M>(&self) -> Result<Box<Port<M>>, StoreError> {
-        let session = match self.lot.as_ref().and_then(Lot::take) {
+        let handed_on = match &self.lot {
+            Some(lot) if self.beside => lot.take_or_wait()?,
+            Some(lot) => lot.take(),
+            None => None,
+        };
+        let session = match handed_on {
             Some(mut session) => {
                 session.renew(self.known.clone());
                 session
             }
             None => self.log_in()?,
         };
-        Ok(Box::new(Port { session, lot: self.lot.clone(), may: PhantomData }))
+        let lot = self.lot.clone().filter(|_| !self.beside);
+        Ok(Box::new(Port { session, lot, may: PhantomData }))
+    }
+
+    fn beside(&self) -> Self {
+        Self { beside: true, ..self.clone() }
+    }
+
+    /// Logs in so many times in the background, where sessions are handed on: those who connect beside
+    /// this connector find their sessions made, or wait for them.
+    pub fn log_in_ahead(&self, sessions: usize) {
+        let Some(lot) = &self.lot else { return };
+        for _ in 0..sessions {
+            let (beside, to) = (self.beside(), lot.clone());
+            lot.expect();
+            let started = thread::Builder::new().spawn(move || to.arrive(beside.log_in()));
+            if let Err(fault) = started {
+                lot.arrive(Err(StoreError::Connect(fault)));
+            }
+        }
     }
 
     fn log_in(&self) -> Result<Session, StoreError> {
@@ -368,7 +393,7 @@ impl Connect<dyn Source> for Connector {
     }
 
     fn another(&self) -> Box<dyn Connect<dyn Source>> {
-        Box::new(Self { beside: true, lot: None, ..self.clone() })
+        Box::new(self.beside())
     }
 
     fn side(&self) -> Side {
@@ -382,7 +407,7 @@ impl Connect<dyn Destination> for Connector {
     }
 
     fn another(&self) -> Box<dyn Connect<dyn Destination>> {
-        Box::new(Self { beside: true, lot: None, ..self.clone() })
+        Box::new(self.beside())
     }
 
     fn side(&self) -> Side {
@@ -396,7 +421,6 @@ mod tests {
     use std::io::BufReader;
     use std::io::Write as _;
     use std::net::TcpListener;
-    use std::thread;
     use std::time::Duration;
 
     use super::*;
@@ -590,6 +614,43 @@ mod tests {
                 "1 EXAMINE \"INBOX\"",
             ]
         );
+    }
+
+    #[test]
+    fn who_connects_beside_finds_the_sessions_that_were_made_ahead_and_no_more() {
+        let (port, lines) = friendly();
+        let connector = connector(port).handing_on();
+        let beside = || Connect::<dyn Source>::another(&connector);
+        connector.log_in_ahead(2);
+        let (mut one, mut two, mut three) = (beside(), beside(), beside());
+        let sessions = [one.connect().unwrap(), two.connect().unwrap(), three.connect().unwrap()];
+        assert!(!connector.holds_session());
+        for session in sessions {
+            session.close();
+        }
+        assert!(!connector.holds_session(), "what was made beside is not handed on");
+        let lines = sent_until(&lines, 3);
+        assert_eq!(lines.iter().filter(|line| line.contains("LOGIN")).count(), 3);
+    }
+
+    #[test]
+    fn what_was_made_ahead_and_nobody_takes_is_ended_with_the_last_connector() {
+        let (port, lines) = friendly();
+        let connector = connector(port).handing_on();
+        connector.log_in_ahead(3);
+        drop(connector);
+        sent_until(&lines, 3);
+    }
+
+    #[test]
+    fn login_that_was_refused_ahead_is_told_to_one_that_waits_and_sent_once() {
+        let (port, logins) = refusing("[LIMIT] too many");
+        let connector = connector(port).handing_on();
+        connector.log_in_ahead(1);
+        let mut beside = Connect::<dyn Source>::another(&connector);
+        let told = beside.connect().err().unwrap().to_string();
+        assert!(told.contains("too many"), "{told}");
+        assert_eq!(*logins.lock().unwrap(), 1);
     }
 
     #[test]

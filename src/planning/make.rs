@@ -18,7 +18,7 @@ use crate::planning::draft::Draft;
 use crate::rule::Rules;
 use crate::session::{Clock, Ends, NoSession, Patience, Reading, Stop, Trouble, persist};
 use crate::state::{State, StateError, Verdict, same_account};
-use crate::store::{Listing, StoreError};
+use crate::store::{AppendWays, Listing, StoreError};
 
 /// So many tours that ended before their time are made: each reads some folders for nothing.
 const SURPRISES_MAX: usize = 8;
@@ -65,6 +65,21 @@ pub struct Order<'a> {
     pub make_spool: &'a mut dyn FnMut() -> io::Result<Box<dyn Spool>>,
     /// Takes sentences about what goes on.
     pub tell: &'a mut dyn FnMut(&str),
+    /// Is told what is to be expected, as soon as that is known.
+    pub foretell: &'a mut dyn FnMut(&Forecast),
+}
+
+/// What a plan will be about, before it is known message by message.
+#[derive(Clone, Copy, Debug)]
+pub struct Forecast {
+    /// Messages of source folders whose destination folders are not there or are empty.
+    pub messages: u64,
+    /// Destination folders that these go to.
+    pub folders: usize,
+    /// How the destination lets messages be appended.
+    pub append: AppendWays,
+    /// One of the servers is near.
+    pub is_near: bool,
 }
 
 /// A plan whose lines are written and not yet joined.
@@ -138,8 +153,18 @@ pub(super) struct Making<'a> {
 ///
 /// [`PlanningFault`] where no plan can be made.
 pub fn make(ends: Ends, given: Order<'_>) -> Result<Planned, PlanningFault> {
-    let Order { rules, about, state, clock, stop, retries, reconnect_for, make_spool, tell } =
-        given;
+    let Order {
+        rules,
+        about,
+        state,
+        clock,
+        stop,
+        retries,
+        reconnect_for,
+        make_spool,
+        tell,
+        foretell,
+    } = given;
     let draft = Draft {
         rules,
         state,
@@ -153,7 +178,7 @@ pub fn make(ends: Ends, given: Order<'_>) -> Result<Planned, PlanningFault> {
     let mut making = Making { draft, reading: Reading::new(ends, patience, retries, tell) };
     // All that a plan writes down can be found out again.
     making.draft.state.gather(true)?;
-    let writer = making.all(&about, make_spool);
+    let writer = making.all(&about, make_spool, foretell);
     let gathered = making.draft.state.gather(false);
     making.reading.close();
     let (writer, listed) = writer?;
@@ -166,6 +191,7 @@ impl Making<'_> {
         &mut self,
         about: &About,
         make_spool: &mut dyn FnMut() -> io::Result<Box<dyn Spool>>,
+        foretell: &mut dyn FnMut(&Forecast),
     ) -> Result<(PlanWriter, Listing), PlanningFault> {
         let was_empty = self.draft.state.was_empty();
         self.draft.state.begin_run("plan", about.now)?;
@@ -188,6 +214,7 @@ impl Making<'_> {
         if folders.groups.is_empty() && !self.draft.rules.allow_empty_source {
             return Err(PlanningFault::NothingSelected);
         }
+        foretell(&self.forecast(&folders, &there)?);
         let mut writer = PlanWriter::new(self.header(about, &here, &there)?, make_spool)?;
         for left_out in folders.left_out.iter().chain(&folders.blocked) {
             writer.left_out(left_out)?;
@@ -286,6 +313,25 @@ impl Making<'_> {
             }],
             foreign_values: about.foreign_values.clone(),
         })
+    }
+
+    fn forecast(
+        &mut self,
+        folders: &FolderPlan,
+        there: &SideSeen,
+    ) -> Result<Forecast, PlanningFault> {
+        let (source, destination) = self.reading.both()?;
+        let (append, is_near) =
+            (destination.abilities().append, source.is_near() || destination.is_near());
+        let holds_mail = |group: &Group| {
+            let row = there.listing.rows.iter().find(|row| row.name == group.wire);
+            let status = row.and_then(|row| row.status.as_ref());
+            group.exists && status.and_then(|status| status.messages) != Some(0)
+        };
+        let fresh: Vec<&Group> = folders.groups.iter().filter(|group| !holds_mail(group)).collect();
+        let messages = fresh.iter().flat_map(|group| &group.sources);
+        let messages = messages.filter_map(|source| source.messages).sum();
+        Ok(Forecast { messages, folders: fresh.len(), append, is_near })
     }
 
     fn note_unused(&mut self, folders: &FolderPlan) {

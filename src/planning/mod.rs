@@ -18,4 +18,4 @@ mod make;
 mod queue;
 mod tour;
 
-pub use make::{About, Order, Planned, PlanningFault, make};
+pub use make::{About, Forecast, Order, Planned, PlanningFault, make};

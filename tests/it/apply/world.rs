@@ -210,6 +210,7 @@ impl World {
                 reconnect_for: self.settings.reconnect_for,
                 make_spool: &mut || Ok(Box::new(std::io::Cursor::new(Vec::new())) as Box<dyn Spool>),
                 tell: &mut |_| {},
+                foretell: &mut |_| {},
             },
         )?;
         self.listed = Some(planned.listed);
