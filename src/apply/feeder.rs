@@ -1,9 +1,9 @@
 //! The reading end of the pipe: treats each message by its recipe and puts it in.
 
 use crate::apply::pass::Leg;
-use crate::apply::pipe::{Passenger, Pipe, Seen};
+use crate::apply::pipe::{Passenger, Pipe};
 use crate::identity;
-use crate::identity::Basis;
+use crate::identity::{Basis, Fingerprint};
 use crate::mail::{InternalDate, Timestamp, Uid, UidSet};
 use crate::plan::{DateFrom, Reason};
 use crate::store::{FetchOutcome, FetchSink, Flow, FolderState, RowHead, StoreError, VisitSink};
@@ -201,18 +201,14 @@ fn header_end(header: &[u8], fresh: usize) -> Option<usize> {
         .find(|&next| header[next..].starts_with(b"\n") || header[next..].starts_with(b"\r\n"))
 }
 
-/// What the fingerprint of a message's header is.
-pub(super) fn seen(header: &[u8]) -> Seen {
-    let fingerprint = identity::fingerprint(header);
-    let headers = identity::full(header);
-    match fingerprint.basis {
-        Basis::Nothing => Seen {
-            digest: headers.unwrap_or_default(),
-            basis: if headers.is_some() { Basis::Headers } else { Basis::Nothing },
-            headers,
-        },
-        basis => Seen { digest: fingerprint.digest, basis, headers },
+/// The fingerprint of a message by its header: by its key, or else by the longer list of headers.
+pub(super) fn seen(header: &[u8]) -> Fingerprint {
+    let key = identity::fingerprint(header);
+    if key.basis != Basis::Nothing {
+        return key;
     }
+    let headers = identity::full(header);
+    headers.map_or(key, |digest| Fingerprint { digest, basis: Basis::Headers })
 }
 
 fn in_utc(instant: Timestamp) -> InternalDate {

@@ -1,7 +1,7 @@
 //! The look: what is in a window of UIDs of a folder, with fingerprints.
 
 use crate::apply::feeder;
-use crate::apply::pipe::Seen;
+use crate::identity::Fingerprint;
 use crate::mail::{FlagSet, Timestamp, Uid, UidSet, WireName};
 use crate::store::{FetchSink, Flow, HeaderFields, Items, Look, RowHead, StoreError};
 
@@ -12,7 +12,7 @@ pub(super) struct Candidate {
     pub size: Option<u64>,
     pub date: Option<Timestamp>,
     pub flags: FlagSet,
-    pub seen: Seen,
+    pub seen: Fingerprint,
 }
 
 /// Reads facts of the messages in `uids`, and the fingerprints of their headers if `header` asks for

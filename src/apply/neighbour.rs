@@ -55,7 +55,7 @@ fn nearest(uids: &UidSet, rows: &[Candidate], now: Timestamp) -> BTreeMap<Uid, I
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apply::pipe::Seen;
+    use crate::identity::Fingerprint;
     use crate::mail::FlagSet;
 
     fn uid(number: u32) -> Uid {
@@ -70,7 +70,7 @@ mod tests {
             size: None,
             date: Some(Timestamp::from_seconds(date)),
             flags: FlagSet::new(),
-            seen: Seen::default(),
+            seen: Fingerprint::default(),
         });
         let asked: UidSet = [2, 4, 8, 9, 900].map(uid).into_iter().collect();
         let found = nearest(&asked, &rows, Timestamp::from_seconds(1_800_000_000));

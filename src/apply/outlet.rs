@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use crate::apply::event::{Event, Watch};
 use crate::apply::pass::Leg;
-use crate::apply::pipe::{Passenger, Pipe, Seen};
+use crate::apply::pipe::{Passenger, Pipe};
 use crate::apply::placing::{Placing, Target};
 use crate::apply::quota::Quota;
+use crate::identity::Fingerprint;
 use crate::mail::{FlagSet, Uid, UidSet, WireName};
 use crate::session::Stop;
 use crate::state::{Intent, IntentId, Link, Outcome, Owned, RunId, State, StateError, StoredCopy};
@@ -35,7 +36,7 @@ const RECENT: usize = 4_096;
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub at: Option<Uid>,
-    pub seen: Seen,
+    pub seen: Fingerprint,
     pub passenger: Passenger,
 }
 
@@ -120,7 +121,7 @@ pub(super) struct Outlet<'a> {
 struct Flying {
     passenger: Passenger,
     intent: IntentId,
-    seen: Option<Seen>,
+    seen: Option<Fingerprint>,
 }
 
 impl<'a> Outlet<'a> {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::apply::copy::{Trouble, at};
 use crate::apply::look::Candidate;
-use crate::apply::pipe::Seen;
 use crate::identity::Fingerprint;
 use crate::inspect;
 use crate::mail::{FlagSet, Timestamp, Uid, WireName};
@@ -23,7 +22,7 @@ pub(super) struct Wanted {
     /// keeps its own date and marks.
     pub date: Option<Timestamp>,
     pub flags: FlagSet,
-    pub seen: Seen,
+    pub seen: Fingerprint,
 }
 
 /// A message that was looked for, and the one that is it, by their positions.
@@ -77,8 +76,8 @@ pub(super) fn pair_up(
     Ok(pairs)
 }
 
-fn entry(folder: u16, row: Row<'_>, seen: Seen, table: &mut FlagTable) -> Entry {
+fn entry(folder: u16, row: Row<'_>, seen: Fingerprint, table: &mut FlagTable) -> Entry {
     let mut entry = Entry::new(folder, row, table.id(row.flags));
-    entry.set_fingerprint(Fingerprint { digest: seen.digest, basis: seen.basis });
+    entry.set_fingerprint(seen);
     entry
 }

@@ -16,7 +16,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
-use crate::identity::Digest;
+use crate::identity::Fingerprint;
 use crate::mail::{FlagSet, InternalDate, Uid};
 use crate::store::Wait;
 
@@ -41,7 +41,7 @@ enum Piece {
     Begin(Passenger),
     Octets(Box<[u8]>),
     /// The message is complete; its fingerprints were taken on the way.
-    End(Seen),
+    End(Fingerprint),
     /// The source was lost inside the message.
     Lost,
 }
@@ -55,17 +55,6 @@ impl Piece {
             Self::End(_) | Self::Lost => 0,
         }
     }
-}
-
-/// What was seen of a message while it passed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
-    /// The fingerprint of its header and what it stands on.
-    pub digest: Digest,
-    /// What the digest stands on.
-    pub basis: crate::identity::Basis,
-    /// The digest of the longer list of headers, where it has any.
-    pub headers: Option<Digest>,
 }
 
 /// What the beginning of a message counts for, in octets.
@@ -179,7 +168,7 @@ impl Pipe {
     }
 
     /// Puts in the end of the message.
-    pub(super) fn end(&self, seen: Seen) -> bool {
+    pub(super) fn end(&self, seen: Fingerprint) -> bool {
         self.put(Piece::End(seen))
     }
 
@@ -248,7 +237,10 @@ impl Pipe {
     /// # Errors
     ///
     /// The sink's own, or [`BodyLost`](crate::store::BodyLost) where the source was lost.
-    pub(super) fn pour(&self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<Seen> {
+    pub(super) fn pour(
+        &self,
+        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<Fingerprint> {
         loop {
             let mut inner = self.lock();
             let piece = loop {
@@ -299,7 +291,7 @@ mod tests {
                     pipe.octets(&[7; 1_000]);
                     assert!(pipe.lock().octets <= 2_000);
                 }
-                pipe.end(Seen::default());
+                pipe.end(Fingerprint::default());
                 pipe.close();
             });
             assert_eq!(pipe.next(Wait::UntilEnd).unwrap().uid.get(), 1);
@@ -325,7 +317,7 @@ mod tests {
                     pipe.begin(passenger(uid, 90));
                     (0..3).for_each(|_| assert!(pipe.octets(&[7; 30])));
                     pause(uid, true);
-                    pipe.end(Seen::default());
+                    pipe.end(Fingerprint::default());
                 }
                 pipe.close();
             });
@@ -368,7 +360,7 @@ mod tests {
                 // The rest comes only when the writer has taken that.
                 poured.wait();
                 pipe.octets(&[7]);
-                pipe.end(Seen::default());
+                pipe.end(Fingerprint::default());
             });
             pipe.next(Wait::UntilEnd).unwrap();
             let mut octets = 0;

@@ -13,9 +13,9 @@ use crate::apply::copy::{Trouble, at};
 use crate::apply::group::{Group, Resent, Unplaced, Waiting};
 use crate::apply::look::{Candidate, look};
 use crate::apply::pairing::{Paired, Wanted, pair_up};
-use crate::apply::pipe::Seen;
 use crate::apply::run::Run;
 use crate::identity::Basis;
+use crate::identity::Fingerprint;
 use crate::mail::{InternalDate, Side, Uid, UidSet, WireName};
 use crate::plan::Reason;
 use crate::state::{FolderId, IntentId, Link, OpenIntent, Outcome, StoredCopy};
@@ -340,7 +340,7 @@ impl Run<'_> {
         if uids.is_empty() || found.is_empty() {
             return Ok(Vec::new());
         }
-        let keyed = |seen: &Seen| seen.basis == Basis::Key;
+        let keyed = |seen: &Fingerprint| seen.basis == Basis::Key;
         let keys: BTreeSet<_> = found
             .iter()
             .filter(|candidate| keyed(&candidate.seen))
@@ -405,7 +405,7 @@ fn wanted_unplaced(unplaced: &Unplaced) -> Wanted {
         size: Some(link.octets),
         date: None,
         flags: link.flags.clone().unwrap_or_default(),
-        seen: Seen { digest: link.digest, basis: link.basis, headers: None },
+        seen: Fingerprint { digest: link.digest, basis: link.basis },
     }
 }
 
