@@ -78,7 +78,7 @@ fn gate(
         octets_per_second: given.octets_per_second,
         burst: given.burst,
     };
-    Ok(limits.gate(side, &end.host, &bounds, day))
+    Ok(limits.gate(side, (&end.host, &end.user), &bounds, day))
 }
 
 /// Tells waits as lines of progress.

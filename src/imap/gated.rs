@@ -234,7 +234,7 @@ mod tests {
         let limits = Limits::new(bounds, clock.clone(), stop.clone(), Box::new(|_| ()));
         let rate = Some(Rate::per_second(1));
         let bounds = Bounds { messages_per_second: rate, ..Bounds::default() };
-        (clock, stop, limits.gate(Side::Destination, "new.example", &bounds, None))
+        (clock, stop, limits.gate(Side::Destination, ("new.example", "ann"), &bounds, None))
     }
 
     #[test]

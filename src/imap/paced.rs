@@ -147,7 +147,7 @@ mod tests {
             Day::new(most, book, clock.now(), clock.elapsed())
         });
         let bounds = Bounds { octets_per_second, ..Bounds::default() };
-        (clock, limits.gate(Side::Source, "old.example", &bounds, day))
+        (clock, limits.gate(Side::Source, ("old.example", "ann"), &bounds, day))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The gate of one account at one server, which all connections to it pass.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use crate::limit::bucket::{Bucket, Rate};
@@ -106,6 +106,15 @@ impl fmt::Debug for Gate {
     }
 }
 
+/// A gate as its run remembers it, which it does not keep alive.
+pub(super) struct WeakGate(Weak<Inner>);
+
+impl WeakGate {
+    pub(super) fn upgrade(&self) -> Option<Gate> {
+        self.0.upgrade().map(Gate)
+    }
+}
+
 /// A connection that is counted until this is dropped.
 pub struct Slot(Gate);
 
@@ -145,6 +154,10 @@ impl Gate {
             pause: Mutex::default(),
             told_messages: Mutex::new(false),
         }))
+    }
+
+    pub(super) fn downgrade(&self) -> WeakGate {
+        WeakGate(Arc::downgrade(&self.0))
     }
 
     /// Connections at once of this account, where that is limited.
@@ -519,14 +532,19 @@ mod tests {
             Self { clock, stop, told, limits }
         }
 
+        /// The gate of ann at the destination.
         fn gate(&self, bounds: Bounds) -> Gate {
-            self.limits.gate(Side::Destination, "new.example", &bounds, None)
+            self.gate_of("ann", bounds)
+        }
+
+        fn gate_of(&self, user: &str, bounds: Bounds) -> Gate {
+            self.limits.gate(Side::Destination, ("new.example", user), &bounds, None)
         }
 
         fn day(&self, most: u64) -> Gate {
             let book = Box::new(MemoryBook(Arc::default()));
             let day = Day::new(most, book, self.clock.now(), self.clock.elapsed());
-            self.limits.gate(Side::Source, "old.example", &Bounds::default(), Some(day))
+            self.limits.gate(Side::Source, ("old.example", "ann"), &Bounds::default(), Some(day))
         }
 
         fn told(&self) -> Vec<String> {
@@ -549,7 +567,7 @@ mod tests {
         let ground =
             Ground::new(RunBounds { octets_per_second: Some(30_000), ..RunBounds::default() });
         let slow = Bounds { octets_per_second: Some(10_000), ..Bounds::default() };
-        let (one, other) = (ground.gate(slow), ground.gate(Bounds::default()));
+        let (one, other) = (ground.gate(slow), ground.gate_of("bob", Bounds::default()));
         let second = one.clone();
         send(&one, 20_000);
         send(&second, 20_000);
@@ -559,6 +577,35 @@ mod tests {
         send(&other, 90_000);
         assert_eq!(ground.clock.elapsed().as_millis(), 5_020);
         assert_eq!(ground.limits.waited().limits.as_millis(), 5_020);
+    }
+
+    #[test]
+    fn pairs_that_share_an_account_share_its_buckets_its_connections_and_its_pauses() {
+        let ground = Ground::new(RunBounds::default());
+        let bounds = Bounds {
+            octets_per_second: Some(10_000),
+            messages_per_second: Some(Rate::per_second(10)),
+            connections: Some(1),
+            ..Bounds::default()
+        };
+        // One mailbox goes to bob, another one too; the gate of a pair that has ended is forgotten.
+        drop(ground.gate_of("bob", Bounds::default()));
+        let (one, other) = (ground.gate_of("bob", bounds), ground.gate_of("bob", bounds));
+        send(&one, 20_000);
+        send(&other, 20_000);
+        assert_eq!(ground.clock.elapsed().as_millis(), 3_000, "a burst, and three seconds");
+        let slot = one.admit().ok().unwrap();
+        assert!(other.free_slot().is_none());
+        drop(slot);
+        assert_eq!((one.turn(false), other.turn(false)), (Turn::Go, Turn::NotYet));
+        one.pause(Duration::from_secs(7), "throttled");
+        let before = ground.clock.elapsed();
+        assert_eq!(other.before_command(), Ok(()));
+        assert_eq!(ground.clock.elapsed(), before + Duration::from_secs(7));
+        // The same account as the other side, and another one, have gates of their own.
+        let source = ground.limits.gate(Side::Source, ("new.example", "bob"), &bounds, None);
+        let ann = ground.gate(bounds);
+        assert_eq!((source.turn(false), ann.turn(false)), (Turn::Go, Turn::Go));
     }
 
     #[test]
@@ -578,7 +625,7 @@ mod tests {
         let ground = Ground::new(RunBounds::default());
         let two = Bounds { connections: Some(2), ..Bounds::default() };
         let (one, other) =
-            (ground.gate(two), ground.gate(Bounds { total_connections: Some(3), ..two }));
+            (ground.gate(two), ground.gate_of("bob", Bounds { total_connections: Some(3), ..two }));
         let (first, second) = (one.admit().ok().unwrap(), one.admit().ok().unwrap());
         assert!(one.free_slot().is_none());
         let third = other.admit().ok().unwrap();
@@ -599,7 +646,7 @@ mod tests {
         let ground = Ground::new(RunBounds::default());
         let rate = Some(Rate::per_second(2));
         let gate = ground.gate(Bounds { logins_per_minute: rate, ..Bounds::default() });
-        let neighbour = ground.gate(Bounds::default());
+        let neighbour = ground.gate_of("bob", Bounds::default());
         for gate in [&gate, &neighbour, &gate] {
             drop(gate.admit());
         }

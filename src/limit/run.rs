@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::limit::bucket::{Bucket, Rate};
 use crate::limit::day::{Day, Now};
-use crate::limit::gate::{Bounds, Gate};
+use crate::limit::gate::{Bounds, Gate, WeakGate};
 use crate::limit::host::Host;
 use crate::mail::Side;
 use crate::session::{Clock, Stop, Wish};
@@ -83,6 +83,9 @@ pub struct Waited {
     pub limits: Duration,
 }
 
+/// A side, the host's name and the user's.
+type Endpoint = (Side, String, String);
+
 /// The limits of a run. Cloning shares them.
 #[derive(Clone)]
 pub struct Limits(pub(super) Arc<Run>);
@@ -96,6 +99,7 @@ pub(super) struct Run {
     deadline: Option<Duration>,
     bodies: Mutex<u64>,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
+    gates: Mutex<BTreeMap<Endpoint, WeakGate>>,
     waited: Mutex<Waited>,
 }
 
@@ -115,20 +119,33 @@ impl Limits {
             deadline: bounds.deadline,
             bodies: Mutex::new(0),
             hosts: Mutex::default(),
+            gates: Mutex::default(),
             waited: Mutex::default(),
         }))
     }
 
-    /// The gate of one account at one host. Connections in total and logins are counted together for
-    /// all accounts at a host of this name.
+    /// The gate of one user's account at one host: the same one for all pairs that have it on this side,
+    /// with what was said of it first. Connections in total and logins are counted together for all
+    /// accounts at a host of this name.
     #[must_use]
-    pub fn gate(&self, side: Side, host: &str, bounds: &Bounds, day: Option<Day>) -> Gate {
-        let host = {
-            let mut hosts = lock(&self.0.hosts);
-            Arc::clone(hosts.entry(host.to_ascii_lowercase()).or_default())
-        };
+    pub fn gate(
+        &self,
+        side: Side,
+        (host, user): (&str, &str),
+        bounds: &Bounds,
+        day: Option<Day>,
+    ) -> Gate {
+        let name = host.to_ascii_lowercase();
+        let host = Arc::clone(lock(&self.0.hosts).entry(name.clone()).or_default());
         host.limit(bounds.total_connections, bounds.logins_per_minute);
-        Gate::new(Arc::clone(&self.0), side, host, bounds, day)
+        let mut gates = lock(&self.0.gates);
+        let endpoint = (side, name, user.to_owned());
+        if let Some(gate) = gates.get(&endpoint).and_then(WeakGate::upgrade) {
+            return gate;
+        }
+        let gate = Gate::new(Arc::clone(&self.0), side, host, bounds, day);
+        gates.insert(endpoint, gate.downgrade());
+        gate
     }
 
     /// How long was waited so far.

@@ -37,7 +37,7 @@ impl Clock for Simulated {
 pub(crate) fn crowded(connections: usize) -> (Gate, Vec<Slot>) {
     let clock = Arc::new(Simulated::default());
     let limits = Limits::new(RunBounds::default(), clock, Stop::default(), Box::new(|_| ()));
-    let gate = limits.gate(Side::Destination, "new.example", &Bounds::default(), None);
+    let gate = limits.gate(Side::Destination, ("new.example", "ann"), &Bounds::default(), None);
     let slots = (0..connections).map(|_| gate.admit().unwrap()).collect();
     (gate, slots)
 }
