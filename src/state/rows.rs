@@ -123,25 +123,45 @@ pub(crate) fn put_link(
 
 /// Records one intent in place of an open one of the same message.
 pub(crate) fn intend(transaction: &Writing<'_>, intent: &Intent) -> rusqlite::Result<IntentId> {
-    // Hardly ever is there one: RETURNING would cost every message a table of its own.
+    // Hardly ever is there one: it is looked at only where it stands in the way.
+    match insert(transaction, intent, (intent.uid_next, 1))? {
+        Some(id) => Ok(id),
+        None => replace(transaction, intent),
+    }
+}
+
+/// Records an intent with its floor and its number of times; nothing where one of the same message is
+/// open.
+fn insert(
+    transaction: &Writing<'_>,
+    intent: &Intent,
+    (uid_next, times): (Uid, u32),
+) -> rusqlite::Result<Option<IntentId>> {
+    // RETURNING would cost every message a table of its own.
+    let sql = "INSERT INTO intents (source_folder, source_uid, destination_folder, uid_next,
+            times, may_arrive) VALUES (?1, ?2, ?3, ?4, ?5, true) ON CONFLICT DO NOTHING";
+    let inserted = transaction.prepare_cached(sql)?.execute(params![
+        intent.source_folder,
+        intent.source,
+        intent.destination_folder,
+        uid_next,
+        times,
+    ])?;
+    Ok((inserted > 0).then(|| IntentId(transaction.last_insert_rowid())))
+}
+
+/// Records an intent in place of the open one of its message.
+fn replace(transaction: &Writing<'_>, intent: &Intent) -> rusqlite::Result<IntentId> {
     let sql = "SELECT times, uid_next, may_arrive, id FROM intents
         WHERE destination_folder = ?1 AND source_folder = ?2 AND source_uid = ?3";
     let key = params![intent.destination_folder, intent.source_folder, intent.source];
-    let mut number = None;
-    let before: Option<(u32, Uid, bool)> = transaction
+    let (times, old, may_arrive, id): (u32, Uid, bool, IntentId) = transaction
         .prepare_cached(sql)?
-        .query_row(key, |row| {
-            number = row.get(3)?;
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
-    if let Some(id) = number {
-        close(transaction, id)?;
-    }
-    let times = before.map_or(0, |(times, ..)| times).saturating_add(1);
+        .query_row(key, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    close(transaction, id)?;
     // The earlier one may still be found, and only above its own floor.
-    let uid_next = before.map_or(intent.uid_next, |(_, old, _)| old.min(intent.uid_next));
-    if let Some((_, _, true)) = before {
+    let uid_next = old.min(intent.uid_next);
+    if may_arrive {
         let sql = "INSERT INTO resent (destination_folder, source_folder, source_uid, uid_from)
             VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT DO UPDATE SET uid_from = min(uid_from, excluded.uid_from)";
@@ -152,29 +172,31 @@ pub(crate) fn intend(transaction: &Writing<'_>, intent: &Intent) -> rusqlite::Re
             uid_next,
         ])?;
     }
-    let sql = "INSERT INTO intents (source_folder, source_uid, destination_folder, uid_next,
-            times, may_arrive) VALUES (?1, ?2, ?3, ?4, ?5, true)";
-    transaction.prepare_cached(sql)?.execute(params![
-        intent.source_folder,
-        intent.source,
-        intent.destination_folder,
-        uid_next,
-        times,
-    ])?;
-    Ok(IntentId(transaction.last_insert_rowid()))
+    insert(transaction, intent, (uid_next, times.saturating_add(1)))?
+        .ok_or(rusqlite::Error::StatementChangedRows(0))
 }
 
-/// Forgets an intent.
-fn close(transaction: &Writing<'_>, id: IntentId) -> rusqlite::Result<()> {
-    transaction.prepare_cached("DELETE FROM intents WHERE id = ?1")?.execute([id])?;
-    Ok(())
+/// Forgets an intent; tells whether it was open.
+fn close(transaction: &Writing<'_>, id: IntentId) -> rusqlite::Result<bool> {
+    Ok(transaction.prepare_cached("DELETE FROM intents WHERE id = ?1")?.execute([id])? > 0)
+}
+
+/// Source and destination folder of an open intent.
+fn folders_of(
+    transaction: &Writing<'_>,
+    id: IntentId,
+) -> rusqlite::Result<Option<(FolderId, FolderId)>> {
+    let sql = "SELECT source_folder, destination_folder FROM intents WHERE id = ?1";
+    let mut statement = transaction.prepare_cached(sql)?;
+    statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
 /// Records one outcome, all but how high the folder has come ([`raise_stored`]); returns its
-/// destination folder, or nothing where the intent is not open.
+/// destination folder, or nothing where the intent is not open. `folders` are those of the intent, where
+/// they are remembered.
 pub(crate) fn settle(
     transaction: &Writing<'_>,
-    id: IntentId,
+    (id, folders): (IntentId, Option<(FolderId, FolderId)>),
     outcome: &Outcome,
 ) -> Result<Option<FolderId>, Fault> {
     if let Outcome::Unknown { may_arrive } = outcome {
@@ -182,15 +204,16 @@ pub(crate) fn settle(
         let mut statement = transaction.prepare_cached(sql)?;
         return Ok(statement.query_row(params![id, may_arrive], |row| row.get(0)).optional()?);
     }
-    let sql = "SELECT source_folder, destination_folder FROM intents WHERE id = ?1";
-    let pair = transaction
-        .prepare_cached(sql)?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((source, destination)) = pair else {
+    let folders = match folders {
+        Some(folders) => Some(folders),
+        None => folders_of(transaction, id)?,
+    };
+    let Some((source, destination)) = folders else {
         return Ok(None);
     };
-    close(transaction, id)?;
+    if !close(transaction, id)? {
+        return Ok(None);
+    }
     if let Outcome::Stored(copy) = outcome {
         store(transaction, (source, destination), copy)?;
     }

@@ -12,6 +12,7 @@ use crate::identity::VERSION;
 use crate::mail::{FlagSet, ModSeq, Side, Timestamp, Uid, UidSet, WireName};
 use crate::plan::Witness;
 use crate::state::database::Database;
+use crate::state::database::Fault;
 use crate::state::files::Lock;
 use crate::state::port::{
     self, FolderId, FolderKey, Intent, IntentId, Item, Link, OpenIntent, Outcome, Owned, RunId,
@@ -26,6 +27,8 @@ use crate::state::value::{Json, Number};
 #[derive(Debug)]
 pub struct SqliteState {
     database: Database,
+    /// The folders of intents that were made by this program and are open, as far as it knows.
+    open: BTreeMap<IntentId, (FolderId, FolderId)>,
     was_empty: bool,
     /// After the database: closing writes to it.
     _lock: Option<Lock>,
@@ -51,7 +54,7 @@ impl SqliteState {
                 AND NOT EXISTS (SELECT 1 FROM intents)";
             Ok(connection.query_row(sql, (), |row| row.get(0))?)
         })?;
-        Ok(Self { database, was_empty, _lock: lock })
+        Ok(Self { database, open: BTreeMap::new(), was_empty, _lock: lock })
     }
 
     #[cfg(test)]
@@ -346,10 +349,12 @@ impl State for SqliteState {
         outcomes: &[(IntentId, Outcome)],
         intents: &[Intent],
     ) -> Result<Vec<IntentId>, StateError> {
-        self.database.write_through(|transaction| {
+        let Self { database, open, .. } = self;
+        let made = database.write_through(|transaction| {
             let mut highest: BTreeMap<FolderId, Uid> = BTreeMap::new();
             for (id, outcome) in outcomes {
-                let Some(folder) = rows::settle(transaction, *id, outcome)? else {
+                let folders = open.get(id).copied();
+                let Some(folder) = rows::settle(transaction, (*id, folders), outcome)? else {
                     return Err(port::not_open(*id).into());
                 };
                 if let Outcome::Stored(copy) = outcome
@@ -362,8 +367,15 @@ impl State for SqliteState {
             for (folder, highest) in highest {
                 rows::raise_stored(transaction, folder, highest)?;
             }
-            intents.iter().map(|intent| Ok(rows::intend(transaction, intent)?)).collect()
-        })
+            let intend = |intent| Ok(rows::intend(transaction, intent)?);
+            intents.iter().map(intend).collect::<Result<Vec<_>, Fault>>()
+        })?;
+        for (id, _) in outcomes {
+            open.remove(id);
+        }
+        let folders = intents.iter().map(|one| (one.source_folder, one.destination_folder));
+        open.extend(made.iter().copied().zip(folders));
+        Ok(made)
     }
 
     fn open_intents(&mut self, destination: FolderId) -> Result<Vec<OpenIntent>, StateError> {

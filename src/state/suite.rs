@@ -595,6 +595,9 @@ fn an_intent_that_is_not_open_cannot_be_settled<H: Home>() {
     assert_eq!(state.links(both.0, both.1).unwrap(), []);
     state.settle(&[close(0)]).unwrap();
     state.settle(&[(ids[0], Outcome::Unknown { may_arrive: true })]).unwrap_err();
+    let again = state.intend(&[intent(both, 2)]).unwrap();
+    state.settle(&[close(1)]).unwrap_err();
+    assert_eq!(open(&mut *state)[0].id, again[0], "the one in its place stays");
 }
 
 fn the_highest_stored_uid_outlives_its_link<H: Home>() {
