@@ -72,7 +72,7 @@ impl Run<'_> {
         self.note(group, Reason::DatesNotKept, fed.redated, Some("no date that can be sent"));
         let todo = &mut group.pairs[index];
         todo.copied += passed.stored.len();
-        self.done.out_of_order += todo.came_late(&passed.stored);
+        self.done.out_of_order += todo.came_late(&passed.stored, &passed.late);
         todo.take_off(&passed.stored);
         todo.take_off(&fed.left);
         self.done.leave_out(Reason::MarkedDeleted, fed.left.len());

@@ -323,14 +323,16 @@ impl PairTodo {
         if before.is_empty() { UidSet::range(first, first) } else { before }
     }
 
-    /// Notes what was copied; returns how many of them had their turn before one that went earlier.
-    pub(super) fn came_late(&mut self, copied: &UidSet) -> u64 {
+    /// Notes what was copied; returns how many of them went after ones that go behind them, in this pass
+    /// (`late`) or an earlier one.
+    pub(super) fn came_late(&mut self, copied: &UidSet, late: &UidSet) -> u64 {
         let order = self.pair.order;
-        let late = self.furthest.map_or(0, |furthest| order.before(copied, furthest).len());
+        let mut all = self.furthest.map_or_else(UidSet::new, |uid| order.before(copied, uid));
+        all.extend(late.iter().filter(|uid| copied.contains(*uid)));
         let mut ends: UidSet = order.last(copied).into_iter().collect();
         ends.extend(self.furthest);
         self.furthest = order.last(&ends);
-        late
+        all.len()
     }
 
     /// How many messages are still to be copied.

@@ -73,6 +73,8 @@ pub(super) struct Passed {
     /// In what company their messages are to go next.
     pub company: BTreeMap<Uid, u32>,
     pub lost: Vec<Lost>,
+    /// Messages that came after ones that go behind them.
+    pub late: UidSet,
     /// The messages that were stored last: whoever came in between may have copied them too.
     pub recent: VecDeque<Uid>,
 }
@@ -109,6 +111,8 @@ pub(super) struct Outlet<'a> {
     intended: BTreeMap<(usize, Uid), IntentId>,
     /// All that was ever intended in this pass, by leg.
     begun: Vec<UidSet>,
+    /// The message of each leg that goes behind all others of it that came.
+    furthest: Vec<Option<Uid>>,
     current: Option<(Ticket, Passenger, IntentId)>,
     flying: BTreeMap<Ticket, Flying>,
     outcomes: Vec<(IntentId, Outcome)>,
@@ -147,6 +151,7 @@ impl<'a> Outlet<'a> {
             tickets: 0,
             intended: BTreeMap::new(),
             begun: vec![UidSet::new(); legs.len()],
+            furthest: vec![None; legs.len()],
             current: None,
             flying: BTreeMap::new(),
             outcomes: Vec::new(),
@@ -236,6 +241,18 @@ impl<'a> Outlet<'a> {
             }
             // That the source is lost in a message that nobody wants is found by who reads.
             let _ = self.pipe.pour(&mut |_| Ok(()));
+        }
+    }
+
+    /// Servers may answer in any order.
+    fn mind_the_order(&mut self, passenger: &Passenger) {
+        let Passenger { leg, uid, .. } = *passenger;
+        let order = self.legs[leg].order;
+        match self.furthest[leg] {
+            Some(furthest) if order.is_before(uid, furthest) => {
+                self.poured.legs[leg].late.insert(uid);
+            }
+            _ => self.furthest[leg] = Some(uid),
         }
     }
 
@@ -361,6 +378,7 @@ impl AppendQueue for Outlet<'_> {
             return None;
         }
         let mut passenger = self.take(wait)?;
+        self.mind_the_order(&passenger);
         self.keep_flags(&mut passenger);
         let intent = self.intend(&passenger)?;
         self.tickets += 1;

@@ -20,8 +20,8 @@ pub struct Applied {
     pub copied: u64,
     /// Their octets.
     pub octets: u64,
-    /// Messages that were copied after later ones of their folder: they had been refused, or were sent
-    /// again.
+    /// Messages that were copied after ones of their folder that go behind them: they had been refused, or
+    /// were sent again, or the source gave them later.
     pub out_of_order: u64,
     /// Messages of the plan that were there already.
     pub found: u64,

@@ -49,6 +49,10 @@ const WAVE: usize = 64;
 /// Connections to either side where neither manifest nor profile says how many.
 const CONNECTIONS: u16 = 4;
 
+/// How many messages are expected at most where connections log in ahead: planning more takes longer than
+/// a session can stand unused.
+const AHEAD_MESSAGES_MAX: u64 = 100_000;
+
 /// What was listed so short a time ago is not listed again before it is written to.
 const JUST_NOW: Duration = Duration::from_secs(10);
 
@@ -179,10 +183,12 @@ fn apply_manifest(
 
 /// Logs the further connections in that the copies will be worth, while the plan is still made.
 fn log_in_ahead(args: &Apply, migration: &Migration, connectors: &Connectors, forecast: &Forecast) {
-    if !only_of(args).copies() {
+    let Forecast { messages, folders, append, is_near } = *forecast;
+    let ends = [&migration.source, &migration.destination];
+    let are_few = ends.iter().any(|end| end.limits.logins_per_minute.is_some());
+    if !only_of(args).copies() || are_few || messages > AHEAD_MESSAGES_MAX {
         return;
     }
-    let Forecast { messages, folders, append, is_near } = *forecast;
     let lanes = settings(migration).lanes_expected(messages, append, is_near).min(folders);
     let further = lanes.saturating_sub(1);
     connectors.source.log_in_ahead(further);
@@ -437,7 +443,7 @@ fn report_of(
     }
     if applied.out_of_order > 0 {
         notes.push(format!(
-            "{} copied after later ones of the folder: refused or lost at first",
+            "{} copied after ones that go behind them: refused or lost at first, or given later",
             report::counted(applied.out_of_order, "message was", "messages were")
         ));
     }

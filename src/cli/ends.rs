@@ -20,7 +20,7 @@ use crate::report::Problem;
 use crate::resolve::{Endpoint, Migration};
 use crate::rule::policy::Quirk;
 
-/// The connectors of one migration, each of which opens one session at a time.
+/// The connectors of one migration.
 #[derive(Clone)]
 pub(super) struct Connectors {
     pub source: Connector,

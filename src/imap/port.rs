@@ -328,7 +328,7 @@ impl Connector {
 
     fn port<M>(&self) -> Result<Box<Port<M>>, StoreError> {
         let handed_on = match &self.lot {
-            Some(lot) if self.beside => lot.take_or_wait()?,
+            Some(lot) if self.beside => lot.take_ahead()?,
             Some(lot) => lot.take(),
             None => None,
         };
@@ -352,11 +352,10 @@ impl Connector {
     pub fn log_in_ahead(&self, sessions: usize) {
         let Some(lot) = &self.lot else { return };
         for _ in 0..sessions {
-            let (beside, to) = (self.beside(), lot.clone());
-            lot.expect();
-            let started = thread::Builder::new().spawn(move || to.arrive(beside.log_in()));
-            if let Err(fault) = started {
-                lot.arrive(Err(StoreError::Connect(fault)));
+            let (beside, coming) = (self.beside(), lot.expect());
+            let log_in = move || coming.arrive(beside.log_in());
+            if let Err(fault) = thread::Builder::new().spawn(log_in) {
+                tracing::debug!(%fault, "no thread to log in ahead");
             }
         }
     }
@@ -631,6 +630,27 @@ mod tests {
         assert!(!connector.holds_session(), "what was made beside is not handed on");
         let lines = sent_until(&lines, 3);
         assert_eq!(lines.iter().filter(|line| line.contains("LOGIN")).count(), 3);
+    }
+
+    #[test]
+    fn the_session_that_was_handed_on_is_not_mixed_up_with_those_that_were_made_ahead() {
+        let (port, lines) = friendly();
+        let mut planning = connector(port).handing_on();
+        let mut applying = planning.clone();
+        let mut first = source(&mut planning);
+        first.open(&WireName::new(*b"INBOX")).unwrap();
+        planning.log_in_ahead(1);
+        while lines.lock().unwrap().iter().filter(|line| line.contains("LOGIN")).count() < 2 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(!applying.holds_session(), "what was made ahead has proved nothing");
+        first.close();
+        assert!(applying.holds_session());
+        let mut second = source(&mut applying);
+        second.open(&WireName::new(*b"INBOX")).unwrap();
+        let opened = lines.lock().unwrap().clone();
+        let opened = opened.iter().filter(|line| line.ends_with("EXAMINE \"INBOX\""));
+        assert_eq!(opened.collect::<Vec<_>>(), ["0 EXAMINE \"INBOX\"", "0 EXAMINE \"INBOX\""]);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::time::Duration;
 /// that: as much as a round trip, for each message that is appended with a synchronising literal. So
 /// the system is told to acknowledge at once; before each read that may have to wait, because it takes
 /// that back by itself. While a server sends more than is read at one go, that would be one packet more
-/// for each read, and a server that is woken for it.
+/// for each read, and a server that is woken for it. An answer that happens to fill what was read into
+/// costs such a wait, once.
 pub(super) struct Socket {
     tcp: TcpStream,
     /// The last read took all that had come.

@@ -46,6 +46,15 @@ impl UidOrder {
         })
     }
 
+    /// Tells whether one goes before the other.
+    #[must_use]
+    pub fn is_before(self, one: Uid, other: Uid) -> bool {
+        match self {
+            Self::OldestFirst => one < other,
+            Self::NewestFirst => one > other,
+        }
+    }
+
     /// The UID that goes last.
     #[must_use]
     pub fn last(self, uids: &UidSet) -> Option<Uid> {
@@ -71,6 +80,8 @@ mod tests {
         assert_eq!(order.before(&uids, uid(5)).to_string(), before_5);
         assert_eq!(order.last(&uids), Some(uid(last)));
         assert!(order.after(&uids, uid(last)).next().is_none());
+        assert!(order.is_before(uid(all[0]), uid(all[1])));
+        assert!(!order.is_before(uid(5), uid(5)) && !order.is_before(uid(all[1]), uid(all[0])));
     }
 
     #[test]

@@ -87,6 +87,18 @@ impl UidSet {
         true
     }
 
+    /// Takes the highest UID out.
+    pub fn pop_last(&mut self) -> Option<Uid> {
+        let (first, last) = self.ranges.last_mut()?;
+        let uid = *last;
+        if first == last {
+            self.ranges.pop();
+        } else {
+            *last -= 1;
+        }
+        Uid::new(uid)
+    }
+
     /// Tells whether the UID is in the set.
     #[must_use]
     pub fn contains(&self, uid: Uid) -> bool {
@@ -399,6 +411,9 @@ mod tests {
             let bounds = (low.map(|uid| Uid::new(uid).unwrap()), high.map(|uid| Uid::new(uid).unwrap()));
             let found: Vec<u32> = uids.iter_in(bounds).map(Uid::get).collect();
             prop_assert_eq!(found, within);
+            let mut left = uids.clone();
+            let popped: Vec<u32> = std::iter::from_fn(|| left.pop_last()).map(Uid::get).collect();
+            prop_assert!(popped.iter().eq(expected.iter().rev()));
             for uid in 1..60 {
                 prop_assert_eq!(uids.contains(Uid::new(uid).unwrap()), expected.contains(&uid));
             }

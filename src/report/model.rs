@@ -177,7 +177,8 @@ pub struct Copied {
     pub messages: u64,
     /// Their octets, as sent.
     pub octets: u64,
-    /// Messages that were copied after later ones of their folder: they had been refused or lost at first.
+    /// Messages that were copied after ones of their folder that go behind them: they had been refused or
+    /// lost at first, or the source gave them later.
     pub out_of_order: u64,
     /// Messages that the plan copies and that were not there when this run began.
     pub of: u64,

@@ -130,11 +130,15 @@ pub(super) fn fetch(
     sink: &mut dyn FetchSink,
 ) -> Result<(FetchOutcome, Line), StoreError> {
     let &Visit { uids, order, .. } = visit;
-    let mut pass = Pass::new(wire, opened, sink, Wanted::Body).in_order(order);
-    let lines = |uids: &UidSet| body_lines(uids, order);
-    pass.ask(lines(uids))?;
+    let mut pass = Pass::new(wire, opened, sink, Wanted::Body);
+    let ask = |pass: &mut Pass<'_>, uids: &UidSet| match order {
+        UidOrder::OldestFirst => pass.ask(body_lines(uids)),
+        // A server answers the UIDs of one command in ascending order.
+        UidOrder::NewestFirst => pass.ask_newest_first(uids),
+    };
+    ask(&mut pass, uids)?;
     pass.ask_alone()?;
-    account(pass, uids, &lines)
+    account(pass, uids, &ask)
 }
 
 /// Reads rows of the open folder without bodies.
@@ -154,7 +158,7 @@ pub(super) fn scan(
     let mut pass = Pass::new(wire, opened, sink, Wanted::Scan(items));
     pass.ask(set_lines(uids))?;
     let mut outcome = if known_each {
-        account(pass, uids, &set_lines)?.0
+        account(pass, uids, &|pass, uids| pass.ask(set_lines(uids)))?.0
     } else {
         let (came, complete) = pass.into_listing();
         FetchOutcome { missing: Vec::new(), came, complete }
@@ -163,15 +167,8 @@ pub(super) fn scan(
     Ok(outcome)
 }
 
-/// What each command asks for. A server answers the UIDs of one command in ascending order, so that
-/// another order takes a command for each.
-fn body_lines(uids: &UidSet, order: UidOrder) -> Vec<UidSet> {
-    match order {
-        UidOrder::OldestFirst => {
-            uids.split_at_count(BODIES_PER_COMMAND).iter().flat_map(set_lines).collect()
-        }
-        UidOrder::NewestFirst => order.iter(uids).map(|uid| UidSet::range(uid, uid)).collect(),
-    }
+fn body_lines(uids: &UidSet) -> Vec<UidSet> {
+    uids.split_at_count(BODIES_PER_COMMAND).iter().flat_map(set_lines).collect()
 }
 
 /// Accounts for every UID: those without a row, or with nothing for content, are asked for once more
@@ -180,12 +177,12 @@ fn body_lines(uids: &UidSet, order: UidOrder) -> Vec<UidSet> {
 fn account(
     mut pass: Pass<'_>,
     uids: &UidSet,
-    lines: &dyn Fn(&UidSet) -> Vec<UidSet>,
+    ask: &dyn Fn(&mut Pass<'_>, &UidSet) -> Result<(), StoreError>,
 ) -> Result<(FetchOutcome, Line), StoreError> {
     let again = pass.take_doubtful(uids);
     if !again.is_empty() && !pass.is_stopped() {
         pass.noop()?;
-        pass.ask(lines(&again))?;
+        ask(&mut pass, &again)?;
         pass.ask_alone()?;
     }
     let withheld = pass.withheld().clone();

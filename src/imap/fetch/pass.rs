@@ -33,7 +33,6 @@ use crate::imap::wire::BUFFER_OCTETS;
 use crate::imap::wire::LineEnd;
 use crate::imap::wire::Wire;
 use crate::mail::Uid;
-use crate::mail::UidOrder;
 use crate::mail::UidSet;
 use crate::store::FetchSink;
 use crate::store::Flow;
@@ -45,8 +44,9 @@ use crate::store::StoreError;
 const SCANS_IN_FLIGHT: usize = 3;
 
 /// Commands for one body each that are sent before the first of them is answered, where the order of
-/// bodies is that of the commands. The smallest socket buffers hold as much.
-const SINGLES_IN_FLIGHT: usize = 160;
+/// bodies is that of the commands: at first, so that a server that wants to be left alone is not sent
+/// many more, and at most. The smallest socket buffers hold as much.
+const SINGLES_IN_FLIGHT: (usize, usize) = (10, 160);
 
 /// Octets of bodies and rows that are discarded after a stop before the connection is given up instead: above
 /// this, a new login is cheaper.
@@ -77,6 +77,13 @@ enum Manner {
     Ahead,
 }
 
+/// Bodies that are asked for in descending order.
+struct NewestFirst {
+    left: UidSet,
+    /// Commands that may be on the way.
+    most: usize,
+}
+
 /// One reading: everything about it, until each UID is settled.
 pub(super) struct Pass<'a> {
     wire: &'a mut Wire,
@@ -88,7 +95,8 @@ pub(super) struct Pass<'a> {
     waiting: VecDeque<UidSet>,
     in_flight: VecDeque<(String, UidSet)>,
     manner: Manner,
-    order: UidOrder,
+    /// What is asked for from the end on, each by a command of its own.
+    newest_first: Option<NewestFirst>,
     /// The body that began last.
     began: Option<Uid>,
     /// Octets that were discarded since the stop.
@@ -127,7 +135,7 @@ impl<'a> Pass<'a> {
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             manner: Manner::Many,
-            order: UidOrder::default(),
+            newest_first: None,
             began: None,
             discarded: 0,
             left: Line::Idle,
@@ -143,11 +151,6 @@ impl<'a> Pass<'a> {
             fault: None,
             line: Vec::new(),
         }
-    }
-
-    /// Likewise, for bodies that are asked for in this order.
-    pub(super) fn in_order(self, order: UidOrder) -> Self {
-        Self { order, ..self }
     }
 
     fn is_alone(&self) -> bool {
@@ -220,13 +223,13 @@ impl<'a> Pass<'a> {
 
     /// Asks for these sets, a few at a time, and reads until all are answered. Bodies are asked for
     /// one command after the other, so that they come in the order of UIDs wherever the server
-    /// answers one command in order: messages are appended as they come. In another order each has a
-    /// command of its own, and many are on the way.
+    /// answers one command in order: messages are appended as they come.
     pub(super) fn ask(&mut self, sets: Vec<UidSet>) -> Result<(), StoreError> {
         self.waiting.extend(sets.into_iter().filter(|set| !set.is_empty()));
         loop {
             if self.stopped || self.fault.is_some() {
                 self.waiting.clear();
+                self.newest_first = None;
             }
             self.send_more()?;
             if self.in_flight.is_empty() {
@@ -237,13 +240,27 @@ impl<'a> Pass<'a> {
                 done => done?,
             }
         }
+        self.newest_first = None;
         self.fault.take().map_or(Ok(()), |refusal| Err(StoreError::Refused(refusal)))
     }
 
+    /// Asks for bodies in descending order of UIDs, each by a command of its own, with many of them on the
+    /// way. A server that answers them side by side is asked for one after the other from then on.
+    pub(super) fn ask_newest_first(&mut self, uids: &UidSet) -> Result<(), StoreError> {
+        let (most, _) = SINGLES_IN_FLIGHT;
+        self.newest_first = Some(NewestFirst { left: uids.clone(), most });
+        self.ask(Vec::new())
+    }
+
     fn send_more(&mut self) -> Result<(), StoreError> {
-        // Many at a time, so that a message does not take a packet.
-        if self.goes_by_singles() && self.in_flight.len() > SINGLES_IN_FLIGHT / 2 {
-            return Ok(());
+        if let Some(newest_first) = &mut self.newest_first {
+            // Many at a time, so that a message does not take a packet.
+            if self.in_flight.len() > newest_first.most / 2 {
+                return Ok(());
+            }
+            if newest_first.most > 1 && !self.came.is_empty() {
+                newest_first.most = (newest_first.most * 2).min(SINGLES_IN_FLIGHT.1);
+            }
         }
         while self.may_send() {
             self.send_next()?;
@@ -251,15 +268,13 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Tells whether each body has a command of its own.
-    fn goes_by_singles(&self) -> bool {
-        self.wanted == Wanted::Body && self.order == UidOrder::NewestFirst
-    }
-
     fn may_send(&self) -> bool {
+        if let Some(newest_first) = &self.newest_first {
+            let is_left = !self.waiting.is_empty() || !newest_first.left.is_empty();
+            return is_left && self.in_flight.len() < newest_first.most;
+        }
         let there_is_room = match (self.wanted, self.in_flight.len()) {
             (_, 0) => true,
-            (Wanted::Body, others) if self.goes_by_singles() => others < SINGLES_IN_FLIGHT,
             // What is asked for once the last body has begun comes after it.
             (Wanted::Body, 1) => {
                 let last = self.in_flight.back().and_then(|(_, set)| set.last());
@@ -271,8 +286,21 @@ impl<'a> Pass<'a> {
         there_is_room && !self.waiting.is_empty()
     }
 
+    /// A body comes. One that is not that of the first command under way shows that the server answers
+    /// commands side by side.
+    pub(super) fn mind_the_turn(&mut self, uid: Uid) {
+        let first = self.in_flight.front().and_then(|(_, set)| set.first());
+        if let Some(newest_first) = self.newest_first.as_mut().filter(|_| first != Some(uid)) {
+            newest_first.most = 1;
+        }
+    }
+
     fn send_next(&mut self) -> Result<(), StoreError> {
-        let Some(set) = self.waiting.pop_front() else { return Ok(()) };
+        let newest = || {
+            let uid = self.newest_first.as_mut()?.left.pop_last()?;
+            Some(UidSet::range(uid, uid))
+        };
+        let Some(set) = self.waiting.pop_front().or_else(newest) else { return Ok(()) };
         let (tag, items) = (self.wire.tag(), self.wanted.items());
         self.wire.put(format!("{tag} UID FETCH {set} {items}\r\n").as_bytes())?;
         self.in_flight.push_back((tag, set));
@@ -426,6 +454,7 @@ impl<'a> Pass<'a> {
     fn stream(&mut self, uid: Uid, row: &FetchRow, octets: u64) -> Result<Body, StoreError> {
         self.stopped = self.sink.begin(uid, &head(row, Some(octets))) == Flow::Stop;
         self.began = Some(uid);
+        self.mind_the_turn(uid);
         if !self.stopped {
             self.send_more()?;
         }

@@ -131,6 +131,7 @@ impl Pass<'_> {
     }
 
     fn deliver(&mut self, uid: Uid, row: &FetchRow, body_octets: Option<u64>, octets: &[u8]) {
+        self.mind_the_turn(uid);
         let mut flow = self.sink.begin(uid, &head(row, body_octets));
         for piece in octets.chunks(BUFFER_OCTETS) {
             if flow == Flow::Go {
