@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mailferry::imap::{Compress, Connector, EmptyAppend, Server, TlsMode, Trust};
-use mailferry::mail::{Flag, InternalDate, Side, Timestamp, Uid, UidSet, WireName};
+use mailferry::mail::{Flag, InternalDate, Side, Timestamp, Uid, UidOrder, UidSet, WireName};
 use mailferry::store::{Connect, Destination, FetchSink, Flow, RowHead, Source, Visit};
 use secrecy::SecretString;
 
@@ -338,11 +338,18 @@ fn bodies_of_a_real_server_come_in_the_order_of_uids_however_slowly_they_are_tak
             })
             .collect();
         ground.fill(&name, &samples);
-        let mut sink = Slow { pause_every: 40, ..Slow::default() };
         let uids = UidSet::range(Uid::MIN, Uid::new(1_300).unwrap());
-        let outcome = ground.source().fetch(&Visit::new(&name, &uids), &mut sink).unwrap();
-        assert_eq!(outcome.came.len(), 1_300);
-        assert!(sink.uids.is_sorted(), "{:?}", sink.uids);
+        for order in [UidOrder::OldestFirst, UidOrder::NewestFirst] {
+            let mut sink = Slow { pause_every: 40, ..Slow::default() };
+            let visit = Visit { order, ..Visit::new(&name, &uids) };
+            let outcome = ground.source().fetch(&visit, &mut sink).unwrap();
+            assert_eq!(outcome.came.len(), 1_300);
+            assert!(
+                order.iter(&uids).map(Uid::get).eq(sink.uids.iter().copied()),
+                "{:?}",
+                sink.uids
+            );
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod rows;
+mod turn;
 
 pub(super) use crate::imap::fetch::pass::ahead::SentPart;
 
@@ -16,6 +17,7 @@ use crate::imap::command::set_lines;
 use crate::imap::fetch::Line;
 use crate::imap::fetch::Nobody;
 use crate::imap::fetch::Opened;
+use crate::imap::fetch::pass::turn::Turn;
 use crate::imap::fetch::row::Body;
 use crate::imap::fetch::row::Wanted;
 use crate::imap::fetch::row::facts_are_in;
@@ -42,11 +44,6 @@ use crate::store::StoreError;
 /// Commands of a scan that are sent before the first of them is answered. Servers may answer them
 /// side by side (RFC 9051 §5.5), so that rows come in any order.
 const SCANS_IN_FLIGHT: usize = 3;
-
-/// Commands for one body each that are sent before the first of them is answered, where the order of
-/// bodies is that of the commands: at first, so that a server that wants to be left alone is not sent
-/// many more, and at most. The smallest socket buffers hold as much.
-const SINGLES_IN_FLIGHT: (usize, usize) = (10, 160);
 
 /// Octets of bodies and rows that are discarded after a stop before the connection is given up instead: above
 /// this, a new login is cheaper.
@@ -77,13 +74,6 @@ enum Manner {
     Ahead,
 }
 
-/// Bodies that are asked for in descending order.
-struct NewestFirst {
-    left: UidSet,
-    /// Commands that may be on the way.
-    most: usize,
-}
-
 /// One reading: everything about it, until each UID is settled.
 pub(super) struct Pass<'a> {
     wire: &'a mut Wire,
@@ -95,8 +85,8 @@ pub(super) struct Pass<'a> {
     waiting: VecDeque<UidSet>,
     in_flight: VecDeque<(String, UidSet)>,
     manner: Manner,
-    /// What is asked for from the end on, each by a command of its own.
-    newest_first: Option<NewestFirst>,
+    /// Where the newest go first.
+    turn: Option<Turn>,
     /// The body that began last.
     began: Option<Uid>,
     /// Octets that were discarded since the stop.
@@ -135,7 +125,7 @@ impl<'a> Pass<'a> {
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             manner: Manner::Many,
-            newest_first: None,
+            turn: None,
             began: None,
             discarded: 0,
             left: Line::Idle,
@@ -229,7 +219,7 @@ impl<'a> Pass<'a> {
         loop {
             if self.stopped || self.fault.is_some() {
                 self.waiting.clear();
-                self.newest_first = None;
+                self.turn.iter_mut().for_each(Turn::stop);
             }
             self.send_more()?;
             if self.in_flight.is_empty() {
@@ -239,28 +229,14 @@ impl<'a> Pass<'a> {
                 Err(_) if self.left == Line::Inside => self.in_flight.clear(),
                 done => done?,
             }
+            self.hand_on_in_turn();
         }
-        self.newest_first = None;
         self.fault.take().map_or(Ok(()), |refusal| Err(StoreError::Refused(refusal)))
     }
 
-    /// Asks for bodies in descending order of UIDs, each by a command of its own, with many of them on the
-    /// way. A server that answers them side by side is asked for one after the other from then on.
-    pub(super) fn ask_newest_first(&mut self, uids: &UidSet) -> Result<(), StoreError> {
-        let (most, _) = SINGLES_IN_FLIGHT;
-        self.newest_first = Some(NewestFirst { left: uids.clone(), most });
-        self.ask(Vec::new())
-    }
-
     fn send_more(&mut self) -> Result<(), StoreError> {
-        if let Some(newest_first) = &mut self.newest_first {
-            // Many at a time, so that a message does not take a packet.
-            if self.in_flight.len() > newest_first.most / 2 {
-                return Ok(());
-            }
-            if newest_first.most > 1 && !self.came.is_empty() {
-                newest_first.most = (newest_first.most * 2).min(SINGLES_IN_FLIGHT.1);
-            }
+        if self.turn.as_ref().is_some_and(|turn| !turn.begins_to_send(self.in_flight.len())) {
+            return Ok(());
         }
         while self.may_send() {
             self.send_next()?;
@@ -269,9 +245,8 @@ impl<'a> Pass<'a> {
     }
 
     fn may_send(&self) -> bool {
-        if let Some(newest_first) = &self.newest_first {
-            let is_left = !self.waiting.is_empty() || !newest_first.left.is_empty();
-            return is_left && self.in_flight.len() < newest_first.most;
+        if let Some(turn) = &self.turn {
+            return turn.may_send(self.in_flight.len());
         }
         let there_is_room = match (self.wanted, self.in_flight.len()) {
             (_, 0) => true,
@@ -286,21 +261,9 @@ impl<'a> Pass<'a> {
         there_is_room && !self.waiting.is_empty()
     }
 
-    /// A body comes. One that is not that of the first command under way shows that the server answers
-    /// commands side by side.
-    pub(super) fn mind_the_turn(&mut self, uid: Uid) {
-        let first = self.in_flight.front().and_then(|(_, set)| set.first());
-        if let Some(newest_first) = self.newest_first.as_mut().filter(|_| first != Some(uid)) {
-            newest_first.most = 1;
-        }
-    }
-
     fn send_next(&mut self) -> Result<(), StoreError> {
-        let newest = || {
-            let uid = self.newest_first.as_mut()?.left.pop_last()?;
-            Some(UidSet::range(uid, uid))
-        };
-        let Some(set) = self.waiting.pop_front().or_else(newest) else { return Ok(()) };
+        let in_turn = || self.turn.as_mut()?.next();
+        let Some(set) = self.waiting.pop_front().or_else(in_turn) else { return Ok(()) };
         let (tag, items) = (self.wire.tag(), self.wanted.items());
         self.wire.put(format!("{tag} UID FETCH {set} {items}\r\n").as_bytes())?;
         self.in_flight.push_back((tag, set));
@@ -341,7 +304,9 @@ impl<'a> Pass<'a> {
         if status == Status::Ok {
             return;
         }
-        if self.manner == Manner::Ahead {
+        // What came before its turn came all the same.
+        let is_held = set.first().is_some_and(|uid| self.is_held(uid));
+        if self.manner == Manner::Ahead || is_held {
             self.complete = false;
             return;
         }
@@ -431,7 +396,8 @@ impl<'a> Pass<'a> {
             && let Some(uid) = uid
         {
             let row = self.joined(uid, row.clone());
-            if facts_are_in(&row) || (self.is_alone() && octets > HELD_OCTETS_MAX) {
+            let may_begin = facts_are_in(&row) && self.is_in_turn(uid);
+            if may_begin || (self.is_alone() && octets > HELD_OCTETS_MAX) {
                 return self.stream(uid, &row, octets);
             }
         }
@@ -454,7 +420,6 @@ impl<'a> Pass<'a> {
     fn stream(&mut self, uid: Uid, row: &FetchRow, octets: u64) -> Result<Body, StoreError> {
         self.stopped = self.sink.begin(uid, &head(row, Some(octets))) == Flow::Stop;
         self.began = Some(uid);
-        self.mind_the_turn(uid);
         if !self.stopped {
             self.send_more()?;
         }
@@ -498,6 +463,7 @@ impl<'a> Pass<'a> {
             && !self.came.contains(uid)
             && !self.withheld.contains(uid)
             && !self.empty.contains(uid)
+            && !self.is_held(uid)
     }
 
     /// A row with what came of it in earlier rows.

@@ -254,6 +254,9 @@ impl Tour<'_> {
         let sets = || stop.parts.iter().map(|(uids, _)| &**uids);
         let known_each = opened.may_hold_each(sets().map(UidSet::len).sum());
         let mut pass = Pass::new(self.exchange.wire_mut(), opened, sink, wanted);
+        if wanted == Wanted::Body && stop.parts.len() > 1 {
+            pass = pass.newest_first();
+        }
         pass.read(on_the_way)?;
         self.stopped = pass.is_stopped();
         let line = pass.left();

@@ -71,8 +71,10 @@ impl Pass<'_> {
         // Nothing in place of a message: a server that cannot render it, not an empty mail.
         if octets.is_empty() && row.size != Some(0) {
             self.empty.insert(uid);
-        } else {
+        } else if self.is_in_turn(uid) {
             self.deliver(uid, row, u64::try_from(octets.len()).ok(), octets);
+        } else {
+            self.hold(uid, row.clone(), octets);
         }
     }
 
@@ -130,8 +132,13 @@ impl Pass<'_> {
         self.deliver(uid, &row, None, &octets);
     }
 
-    fn deliver(&mut self, uid: Uid, row: &FetchRow, body_octets: Option<u64>, octets: &[u8]) {
-        self.mind_the_turn(uid);
+    pub(super) fn deliver(
+        &mut self,
+        uid: Uid,
+        row: &FetchRow,
+        body_octets: Option<u64>,
+        octets: &[u8],
+    ) {
         let mut flow = self.sink.begin(uid, &head(row, body_octets));
         for piece in octets.chunks(BUFFER_OCTETS) {
             if flow == Flow::Go {
