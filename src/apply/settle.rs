@@ -79,7 +79,14 @@ impl Run<'_> {
         let mut found =
             look(destination, &wire, &window, HeaderFields::Full).map_err(at(Side::Destination))?;
         let highest = found.last().map(|candidate| candidate.uid);
-        let linked = self.drop_linked(group, &mut found)?;
+        let before = group.unplaced.len();
+        let linked = self.drop_linked(group, &open, &mut found)?;
+        if let (Some(place), true) = (&group.place, group.unplaced.len() > before) {
+            // A UID that was told falsely may lie above all that are there: what comes next gets a lower
+            // one than it, and is not to be looked for above it.
+            let below = Uid::new(watermark.get() - 1);
+            self.state.forget_stored_above(place.folder, highest.or(below))?;
+        }
         if let Some(place) = &mut group.place {
             place.from = highest.map_or(watermark, Uid::next).max(watermark);
             place.expected_messages = opened.messages;
@@ -100,6 +107,7 @@ impl Run<'_> {
     fn drop_linked(
         &mut self,
         group: &mut Group,
+        open: &[OpenIntent],
         found: &mut Vec<Candidate>,
     ) -> Result<Linked, Trouble> {
         let mut linked = Linked::new();
@@ -111,7 +119,7 @@ impl Run<'_> {
         let folder = place.folder;
         let (gap, distrusted) = (group.gap, group.distrusted_from.take());
         let mut explained = UidSet::new();
-        let mut doubtful = Vec::new();
+        let (mut doubtful, mut weak) = (Vec::new(), Vec::new());
         self.state.each_link_from(folder, first, &mut |source_folder, link| {
             let Some(uid) = link.destination else { return };
             let there = found.binary_search_by_key(&uid, |candidate| candidate.uid).ok();
@@ -122,13 +130,23 @@ impl Run<'_> {
             };
             match (group.pair_of(source_folder), from.filter(|from| uid >= *from)) {
                 (Some(pair), Some(from)) => doubtful.push((pair, link, from)),
-                _ if there.is_some() => {
+                (pair, _) if there.is_some() => {
                     explained.insert(uid);
+                    let is_weak = there.is_some_and(|place| is_weak(&found[place], &link));
+                    weak.extend(pair.filter(|_| is_weak).map(|pair| (pair, link.clone())));
                     linked.insert((source_folder, link.source), link);
                 }
                 _ => {}
             }
         })?;
+        let sought = if weak.is_empty() { Vec::new() } else { self.sought(group, open, found)? };
+        for (pair, link) in weak {
+            let row = found.iter().find(|candidate| Some(candidate.uid) == link.destination);
+            let Some(row) = row.filter(|row| sought.contains(&row.seen)) else { continue };
+            explained.remove(row.uid);
+            linked.remove(&(group.pairs[pair].source_folder, link.source));
+            doubtful.push((pair, link, first));
+        }
         for (pair, link, from) in doubtful {
             for sent in group.first.iter_mut().filter(|sent| sent.at == link.destination) {
                 sent.at = None;
@@ -140,6 +158,25 @@ impl Run<'_> {
         }
         found.retain(|candidate| !explained.contains(candidate.uid));
         Ok(linked)
+    }
+
+    /// The fingerprints of messages whose fate is open, as far as they may be among what was found.
+    fn sought(
+        &mut self,
+        group: &Group,
+        open: &[OpenIntent],
+        found: &[Candidate],
+    ) -> Result<Vec<Fingerprint>, Trouble> {
+        let mut sought = Vec::new();
+        for (index, todo) in group.pairs.iter().enumerate() {
+            let of_pair =
+                open.iter().filter(|open| open.intent.source_folder == todo.source_folder);
+            let uids: UidSet = of_pair.map(|open| open.intent.source).collect();
+            let wire = todo.pair.source.wire.clone();
+            let wanted = self.wanted(index, &wire, &uids, found)?;
+            sought.extend(wanted.into_iter().map(|want| want.seen));
+        }
+        Ok(sought)
     }
 
     /// Pairs unplaced links and open intents with what was found, and judges those that were not. What
@@ -377,6 +414,14 @@ fn contradicts(candidate: &Candidate, link: &Link) -> bool {
     let is_told = matches!(candidate.seen.basis, Basis::Key | Basis::Headers);
     let is_other = candidate.seen.basis != link.basis || candidate.seen.digest != link.digest;
     link.copied_by.is_some() && link.basis == Basis::Key && is_told && is_other
+}
+
+/// Tells whether a message may be another one than the one that a link says was sent, which had no key: the
+/// server may have added one, or a header. It is another one if one like it is looked for.
+fn is_weak(candidate: &Candidate, link: &Link) -> bool {
+    let is_told = matches!(candidate.seen.basis, Basis::Key | Basis::Headers);
+    let is_like = candidate.seen == Fingerprint { digest: link.digest, basis: link.basis };
+    link.copied_by.is_some() && link.basis != Basis::Key && is_told && !is_like
 }
 
 /// Outcomes of intents whose messages have a link.

@@ -474,6 +474,19 @@ impl State for MemoryState {
         Ok(recorded.max(linked).max(owned))
     }
 
+    fn forget_stored_above(
+        &mut self,
+        destination: FolderId,
+        top: Option<Uid>,
+    ) -> Result<(), StateError> {
+        let mut tables = self.write()?;
+        tables.owned.retain(|&(folder, uid), _| folder != destination || Some(uid) <= top);
+        if let Some(folder) = tables.folder_mut(destination) {
+            folder.highest_stored = folder.highest_stored.min(top);
+        }
+        Ok(())
+    }
+
     fn replace_items(&mut self, command: &str, items: &[Item]) -> Result<(), StateError> {
         self.write()?.items.insert(command.to_owned(), items.to_vec());
         Ok(())

@@ -491,6 +491,17 @@ pub trait State: Send {
     /// As [`begin_run`](Self::begin_run).
     fn highest_stored(&mut self, destination: FolderId) -> Result<Option<Uid>, StateError>;
 
+    /// Forgets what was told to be stored above this UID: there is nothing. Links stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin_run`](Self::begin_run).
+    fn forget_stored_above(
+        &mut self,
+        destination: FolderId,
+        top: Option<Uid>,
+    ) -> Result<(), StateError>;
+
     /// Puts the items of a command in place of those that the same command left before.
     ///
     /// # Errors

@@ -194,6 +194,14 @@ impl State for &SharedState<'_> {
         self.lock().highest_stored(destination)
     }
 
+    fn forget_stored_above(
+        &mut self,
+        destination: FolderId,
+        top: Option<Uid>,
+    ) -> Result<(), StateError> {
+        self.lock().forget_stored_above(destination, top)
+    }
+
     fn replace_items(&mut self, command: &str, items: &[Item]) -> Result<(), StateError> {
         self.lock().replace_items(command, items)
     }

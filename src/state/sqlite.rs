@@ -435,6 +435,22 @@ impl State for SqliteState {
         })
     }
 
+    fn forget_stored_above(
+        &mut self,
+        destination: FolderId,
+        top: Option<Uid>,
+    ) -> Result<(), StateError> {
+        self.database.write(|transaction| {
+            let top = top.map_or(0, Uid::get);
+            let sql = "DELETE FROM owned WHERE folder = ?1 AND uid > ?2";
+            transaction.prepare_cached(sql)?.execute(params![destination, top])?;
+            let sql = "UPDATE folders SET highest_stored = nullif(?2, 0)
+                WHERE id = ?1 AND highest_stored > ?2";
+            transaction.prepare_cached(sql)?.execute(params![destination, top])?;
+            Ok(())
+        })
+    }
+
     fn replace_items(&mut self, command: &str, items: &[Item]) -> Result<(), StateError> {
         self.database.write(|transaction| {
             transaction.execute("DELETE FROM items WHERE command = ?1", [command])?;

@@ -109,6 +109,7 @@ suite!(
     an_unknown_outcome_keeps_the_intent_open,
     an_intent_that_is_not_open_cannot_be_settled,
     the_highest_stored_uid_outlives_its_link,
+    what_was_told_to_be_stored_above_the_truth_is_forgotten,
     items_are_replaced_for_each_command,
     much_is_written_in_one_call,
 );
@@ -598,6 +599,26 @@ fn an_intent_that_is_not_open_cannot_be_settled<H: Home>() {
     let again = state.intend(&[intent(both, 2)]).unwrap();
     state.settle(&[close(1)]).unwrap_err();
     assert_eq!(open(&mut *state)[0].id, again[0], "the one in its place stays");
+}
+
+fn what_was_told_to_be_stored_above_the_truth_is_forgotten<H: Home>() {
+    let home = H::new();
+    let mut state = home.open();
+    let (source, destination) = pair(&mut *state);
+    let ids = [1, 2].map(|source| one_intent(&mut *state, source));
+    let outcome =
+        |at: usize, uid| (ids[at], Outcome::Stored(stored(u32::try_from(at).unwrap() + 1, uid)));
+    state.settle(&[outcome(0, 40), outcome(1, 42)]).unwrap();
+    let unplaced =
+        Link { destination: None, ..state.links(source, destination).unwrap()[1].clone() };
+    state.put_links(source, destination, &[unplaced]).unwrap();
+    state.forget_stored_above(destination, Some(uid(40))).unwrap();
+    assert_eq!(state.highest_stored(destination).unwrap(), Some(uid(40)));
+    state.forget_stored_above(destination, Some(uid(41))).unwrap();
+    assert_eq!(state.highest_stored(destination).unwrap(), Some(uid(40)), "never raised");
+    state.drop_links(source, destination, &uids("1:9")).unwrap();
+    state.forget_stored_above(destination, None).unwrap();
+    assert_eq!(state.highest_stored(destination).unwrap(), None);
 }
 
 fn the_highest_stored_uid_outlives_its_link<H: Home>() {

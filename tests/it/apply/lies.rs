@@ -130,21 +130,38 @@ fn whatever_appenduid_tells_links_lead_to_the_right_message() {
 #[test]
 fn uids_that_were_swapped_before_the_connection_was_lost_are_found_out() {
     let lies = [AppendUidLie::Swapped, AppendUidLie::Above];
-    for (lie, there) in lies.into_iter().flat_map(|lie| [(lie, "x d"), (lie, "")]) {
+    // Some have no Message-ID, some no header at all.
+    let mails = ["a b c d e f g h i j k l m n o p", "a -b -c d ~e -f g ~h ~i j k -l m -n ~o p"];
+    let all = lies.into_iter().flat_map(|lie| mails.map(|mails| (lie, mails)));
+    for (lie, mails, there) in
+        all.flat_map(|(lie, mails)| ["x d", ""].map(|there| (lie, mails, there)))
+    {
         for (nth, read) in (0..20).flat_map(|nth| (1..8).map(move |read| (nth, read))) {
-            let source = "INBOX: a b c d e f g h i j k l m n o p";
-            let mut world = World::new(source, &format!("INBOX: {there}"));
+            let mut world = World::new(&format!("INBOX: {mails}"), &format!("INBOX: {there}"));
             world.destination.lie_in_append_uid(lie);
             world.destination.read_before_loss(read);
             let plan = world.plan();
             world.destination.stop_at(nth, Loss::Reply);
             let applied = world.apply(&plan);
             assert_eq!(item_reasons(&applied), [], "{lie:?} {there} {nth} {read}");
-            let rest = if there.is_empty() { "a b c d e" } else { "x d a b c e" };
-            world.holds_in_any_order(&format!("INBOX: {rest} f g h i j k l m n o p"));
+            let rest = if there.is_empty() { mails.to_owned() } else { format!("x {mails}") };
+            world.holds_in_any_order(&format!("INBOX: {rest}"));
             world.journal_is_clean();
             world.nothing_is_left();
         }
+    }
+}
+
+#[test]
+fn a_uid_that_was_told_above_all_that_are_there_is_forgotten_when_it_is_found_out() {
+    for mails in ["a", "a b c", "a b c d e f g h i j", "a b c d e f g h i j k l"] {
+        let mut world = World::new(&format!("INBOX: {mails}"), "INBOX: x");
+        world.destination.lie_in_append_uid(AppendUidLie::Above);
+        let plan = world.plan();
+        assert_in_order(&world.apply(&plan));
+        // What looks like a folder that was put back would be closed for ever.
+        assert_in_order(&world.apply(&plan));
+        world.holds_in_any_order(&format!("INBOX: x {mails}"));
     }
 }
 
