@@ -141,7 +141,8 @@ impl Run<'_> {
         })?;
         let sought = if weak.is_empty() { Vec::new() } else { self.sought(group, open, found)? };
         for (pair, link) in weak {
-            let row = found.iter().find(|candidate| Some(candidate.uid) == link.destination);
+            let there = found.binary_search_by_key(&link.destination, |row| Some(row.uid)).ok();
+            let row = there.and_then(|place| found.get(place));
             let Some(row) = row.filter(|row| sought.contains(&row.seen)) else { continue };
             explained.remove(row.uid);
             linked.remove(&(group.pairs[pair].source_folder, link.source));
