@@ -417,12 +417,12 @@ fn contradicts(candidate: &Candidate, link: &Link) -> bool {
     link.copied_by.is_some() && link.basis == Basis::Key && is_told && is_other
 }
 
-/// Tells whether a message may be another one than the one that a link says was sent, which had no key: the
-/// server may have added one, or a header. It is another one if one like it is looked for.
+/// Tells whether a message may be another one than the one that a link says was sent: what is seen of it is
+/// other, which a server may have made so where there was no key, or nothing at all. It is another one if
+/// one like it is looked for.
 fn is_weak(candidate: &Candidate, link: &Link) -> bool {
-    let is_told = matches!(candidate.seen.basis, Basis::Key | Basis::Headers);
     let is_like = candidate.seen == Fingerprint { digest: link.digest, basis: link.basis };
-    link.copied_by.is_some() && link.basis != Basis::Key && is_told && !is_like
+    link.copied_by.is_some() && (!is_like || candidate.seen.basis == Basis::Nothing)
 }
 
 /// Outcomes of intents whose messages have a link.
