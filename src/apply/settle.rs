@@ -139,11 +139,17 @@ impl Run<'_> {
                 _ => {}
             }
         })?;
-        let sought = if weak.is_empty() { Vec::new() } else { self.sought(group, open, found)? };
+        let mut sought = Vec::new();
+        if !weak.is_empty() {
+            sought = self.wanted_of_open(group, open, &BTreeSet::new(), found)?;
+        }
         for (pair, link) in weak {
             let there = found.binary_search_by_key(&link.destination, |row| Some(row.uid)).ok();
             let row = there.and_then(|place| found.get(place));
-            let Some(row) = row.filter(|row| sought.contains(&row.seen)) else { continue };
+            let Some(row) = row.filter(|row| sought.iter().any(|want| want.seen == row.seen))
+            else {
+                continue;
+            };
             explained.remove(row.uid);
             linked.remove(&(group.pairs[pair].source_folder, link.source));
             doubtful.push((pair, link, first));
@@ -161,23 +167,24 @@ impl Run<'_> {
         Ok(linked)
     }
 
-    /// The fingerprints of messages whose fate is open, as far as they may be among what was found.
-    fn sought(
+    /// The source messages of open intents but the settled ones, as far as they may be among what was found.
+    fn wanted_of_open(
         &mut self,
         group: &Group,
         open: &[OpenIntent],
+        settled: &BTreeSet<IntentId>,
         found: &[Candidate],
-    ) -> Result<Vec<Fingerprint>, Trouble> {
-        let mut sought = Vec::new();
+    ) -> Result<Vec<Wanted>, Trouble> {
+        let mut wanted = Vec::new();
         for (index, todo) in group.pairs.iter().enumerate() {
-            let of_pair =
-                open.iter().filter(|open| open.intent.source_folder == todo.source_folder);
+            let of_pair = open.iter().filter(|open| {
+                open.intent.source_folder == todo.source_folder && !settled.contains(&open.id)
+            });
             let uids: UidSet = of_pair.map(|open| open.intent.source).collect();
             let wire = todo.pair.source.wire.clone();
-            let wanted = self.wanted(index, &wire, &uids, found)?;
-            sought.extend(wanted.into_iter().map(|want| want.seen));
+            wanted.extend(self.wanted(index, &wire, &uids, found)?);
         }
-        Ok(sought)
+        Ok(wanted)
     }
 
     /// Pairs unplaced links and open intents with what was found, and judges those that were not. What
@@ -193,15 +200,7 @@ impl Run<'_> {
         // What planning found, or what was written under another intent.
         let mut outcomes = linked_outcomes(open, linked);
         let mut settled: BTreeSet<_> = outcomes.iter().map(|(id, _)| *id).collect();
-        let mut wanted = Vec::new();
-        for (index, todo) in group.pairs.iter().enumerate() {
-            let of_pair = open.iter().filter(|open| {
-                open.intent.source_folder == todo.source_folder && !settled.contains(&open.id)
-            });
-            let uids: UidSet = of_pair.map(|open| open.intent.source).collect();
-            let wire = todo.pair.source.wire.clone();
-            wanted.extend(self.wanted(index, &wire, &uids, found)?);
-        }
+        let wanted = self.wanted_of_open(group, open, &settled, found)?;
         let mut taken = UidSet::new();
         for paired in self.pair_up(group, &wanted, found)? {
             let (want, candidate) = (&wanted[paired.wanted], &found[paired.candidate]);
