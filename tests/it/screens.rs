@@ -38,6 +38,15 @@ fn overview() -> Overview {
     Overview::read(PlanLines::new(evening().as_slice()).unwrap()).unwrap()
 }
 
+/// The same without anything that is left out or blocked.
+fn quiet() -> Overview {
+    let mut overview = overview();
+    overview.skipped.clear();
+    overview.left_out.clear();
+    overview.blocked.clear();
+    overview
+}
+
 fn name(text: &str) -> FolderName {
     FolderName::parse(text).unwrap()
 }
@@ -96,10 +105,7 @@ Next: mailferry apply tonight.plan
 
 #[test]
 fn a_plan_that_changes_nothing_is_one_sentence() {
-    let mut overview = overview();
-    overview.skipped.clear();
-    overview.left_out.clear();
-    overview.blocked.clear();
+    let mut overview = quiet();
     overview.totals = mailferry::plan::Totals { pairs: 5, equal: 48_727, ..Default::default() };
     shows(
         "Nothing to do: 5 folders, 48,727 messages are equal.\n\
@@ -113,10 +119,7 @@ fn a_plan_that_changes_nothing_is_one_sentence() {
 
 #[test]
 fn a_plan_says_that_the_newest_messages_go_first() {
-    let mut overview = overview();
-    overview.skipped.clear();
-    overview.left_out.clear();
-    overview.blocked.clear();
+    let mut overview = quiet();
     for pair in &mut overview.pairs {
         pair.order = UidOrder::NewestFirst;
         pair.counts.extra = 0;
