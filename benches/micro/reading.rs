@@ -20,6 +20,7 @@ use mailferry::mail::Side;
 use mailferry::mail::Uid;
 use mailferry::mail::UidSet;
 use mailferry::mail::WireName;
+use mailferry::store::Chunk;
 use mailferry::store::Connect;
 use mailferry::store::FetchSink;
 use mailferry::store::Flow;
@@ -63,7 +64,7 @@ impl FetchSink for Count {
         Flow::Go
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         self.octets += octets.len();
         Flow::Go
     }

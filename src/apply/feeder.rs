@@ -6,7 +6,9 @@ use crate::identity;
 use crate::identity::{Basis, Fingerprint};
 use crate::mail::{InternalDate, Timestamp, Uid, UidSet};
 use crate::plan::{DateFrom, Reason};
-use crate::store::{FetchOutcome, FetchSink, Flow, FolderState, RowHead, StoreError, VisitSink};
+use crate::store::{
+    Chunk, FetchOutcome, FetchSink, Flow, FolderState, RowHead, StoreError, VisitSink,
+};
 
 /// Longest header that is kept for fingerprints and dates, in octets.
 const HEADER_OCTETS_MAX: usize = 1 << 20;
@@ -161,10 +163,10 @@ impl<'a> Feeder<'a> {
             self.fed().redated += 1;
         }
         self.announce(current, date, text)
-            && held.chunks(64 * 1024).all(|piece| self.pipe.octets(piece))
+            && held.chunks(64 * 1024).all(|piece| self.pipe.octets(&Chunk::from(piece)))
     }
 
-    fn take(&mut self, current: &mut Current, octets: &[u8]) -> bool {
+    fn take(&mut self, current: &mut Current, octets: &Chunk) -> bool {
         if current.skipped {
             return true;
         }
@@ -233,7 +235,7 @@ impl FetchSink for Feeder<'_> {
         flow(goes_on)
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         let Some(mut current) = self.current.take() else { return Flow::Go };
         let goes_on = self.take(&mut current, octets);
         self.current = Some(current);

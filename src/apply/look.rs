@@ -3,7 +3,7 @@
 use crate::apply::feeder;
 use crate::identity::Fingerprint;
 use crate::mail::{FlagSet, Timestamp, Uid, UidSet, WireName};
-use crate::store::{FetchSink, Flow, HeaderFields, Items, Look, RowHead, StoreError};
+use crate::store::{Chunk, FetchSink, Flow, HeaderFields, Items, Look, RowHead, StoreError};
 
 /// One message as a look found it.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ impl FetchSink for Collect<'_> {
         Flow::Go
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         self.row.piece(octets);
         Flow::Go
     }

@@ -15,7 +15,7 @@ use crate::mail::{FlagSet, Uid, UidSet, WireName};
 use crate::session::Stop;
 use crate::state::{Intent, IntentId, Link, Outcome, Owned, RunId, State, StateError, StoredCopy};
 use crate::store::{
-    AppendMessage, AppendQueue, AppendResult, Batch, Refusal, Stored, Ticket, Wait,
+    AppendMessage, AppendQueue, AppendResult, Batch, Chunk, Refusal, Stored, Ticket, Wait,
 };
 
 /// How many messages one commit of intents covers. After a crash so many may have to wait until it is
@@ -410,7 +410,7 @@ impl AppendQueue for Outlet<'_> {
         self.over || self.room == 0 || self.pipe.is_over()
     }
 
-    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn body(&mut self, sink: &mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()> {
         let Some((ticket, passenger, intent)) = self.current.take() else {
             return Err(io::Error::other("a body was asked for before its message"));
         };

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use crate::identity::Fingerprint;
 use crate::mail::{FlagSet, InternalDate, Uid};
-use crate::store::Wait;
+use crate::store::{Chunk, Wait};
 
 /// One message that is on its way.
 #[derive(Clone, Debug)]
@@ -39,7 +39,8 @@ pub(super) struct Passenger {
 
 enum Piece {
     Begin(Passenger),
-    Octets(Box<[u8]>),
+    /// Octets of the body, and what they count for.
+    Octets(Chunk, usize),
     /// The message is complete; its fingerprints were taken on the way.
     End(Fingerprint),
     /// The source was lost inside the message.
@@ -47,10 +48,11 @@ enum Piece {
 }
 
 impl Piece {
-    /// What it counts for in the pipe.
+    /// What it counts for in the pipe: for what it holds in memory, unless what was put in before it holds
+    /// that already.
     fn octets(&self) -> usize {
         match self {
-            Self::Octets(octets) => octets.len(),
+            Self::Octets(_, octets) => *octets,
             Self::Begin(_) => BEGIN_OCTETS,
             Self::End(_) | Self::Lost => 0,
         }
@@ -60,10 +62,11 @@ impl Piece {
 /// What the beginning of a message counts for, in octets.
 const BEGIN_OCTETS: usize = 200;
 
-/// So many octets wake the writer before their message is whole.
-const MUCH: usize = 64 << 10;
+/// So many octets wake the writer before their message is whole: more than one block.
+const MUCH: usize = 80 << 10;
 
-/// A bounded queue of messages in pieces.
+/// A bounded queue of messages in pieces. What it holds in memory is at most its capacity and two blocks
+/// of chunks.
 pub(super) struct Pipe {
     inner: Mutex<Inner>,
     changed: Condvar,
@@ -73,8 +76,10 @@ pub(super) struct Pipe {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Inner {
     pieces: VecDeque<Piece>,
-    /// Octets that wait in `pieces`.
+    /// What waits in `pieces` counts for, in octets.
     octets: usize,
+    /// The block of the chunk that was put in last, by its address: it is counted.
+    counted: Option<usize>,
     /// Nothing more will be put in.
     closed: bool,
     /// Nothing more will be taken out.
@@ -91,6 +96,7 @@ impl Pipe {
         let inner = Inner {
             pieces: VecDeque::new(),
             octets: 0,
+            counted: None,
             closed: false,
             abandoned: false,
             taker_waits: false,
@@ -104,11 +110,10 @@ impl Pipe {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, piece: Piece) -> bool {
-        let octets = piece.octets();
+    fn put(&self, mut piece: Piece) -> bool {
         let is_whole = matches!(piece, Piece::End(_) | Piece::Lost);
         let mut inner = self.lock();
-        while inner.octets >= self.capacity && !inner.abandoned && octets > 0 {
+        while inner.octets >= self.capacity && !inner.abandoned && !is_whole {
             inner.putter_waits = true;
             if inner.taker_waits {
                 self.changed.notify_all();
@@ -119,7 +124,12 @@ impl Pipe {
         if inner.abandoned {
             return false;
         }
-        inner.octets += octets;
+        if let Piece::Octets(chunk, octets) = &mut piece {
+            let block = Some(chunk.block_address());
+            *octets = if inner.counted == block { 0 } else { chunk.block_octets() };
+            inner.counted = block;
+        }
+        inner.octets += piece.octets();
         inner.pieces.push_back(piece);
         let wakes = inner.taker_waits && (is_whole || inner.octets >= MUCH);
         drop(inner);
@@ -163,8 +173,8 @@ impl Pipe {
     }
 
     /// Puts in a piece of its body.
-    pub(super) fn octets(&self, octets: &[u8]) -> bool {
-        octets.is_empty() || self.put(Piece::Octets(octets.into()))
+    pub(super) fn octets(&self, octets: &Chunk) -> bool {
+        octets.is_empty() || self.put(Piece::Octets(octets.clone(), 0))
     }
 
     /// Puts in the end of the message.
@@ -210,7 +220,7 @@ impl Pipe {
             match self.pop(&mut inner) {
                 Some(Piece::Begin(passenger)) => return Some(passenger),
                 // Left over of a message that was not taken to its end.
-                Some(Piece::Octets(_) | Piece::End(_) | Piece::Lost) => {}
+                Some(Piece::Octets(..) | Piece::End(_) | Piece::Lost) => {}
                 None if inner.closed || wait == Wait::No => return None,
                 None => {
                     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -239,7 +249,7 @@ impl Pipe {
     /// The sink's own, or [`BodyLost`](crate::store::BodyLost) where the source was lost.
     pub(super) fn pour(
         &self,
-        sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+        sink: &mut dyn FnMut(&Chunk) -> io::Result<()>,
     ) -> io::Result<Fingerprint> {
         loop {
             let mut inner = self.lock();
@@ -252,7 +262,7 @@ impl Pipe {
             };
             drop(inner);
             match piece {
-                Piece::Octets(octets) => sink(&octets)?,
+                Piece::Octets(octets, _) => sink(&octets)?,
                 Piece::End(seen) => return Ok(seen),
                 Piece::Begin(_) | Piece::Lost => {
                     return Err(io::Error::other(crate::store::BodyLost));
@@ -288,7 +298,7 @@ mod tests {
             scope.spawn(|| {
                 pipe.begin(passenger(1, 100_000));
                 for _ in 0..100 {
-                    pipe.octets(&[7; 1_000]);
+                    pipe.octets(&Chunk::from(&[7; 1_000][..]));
                     assert!(pipe.lock().octets <= 2_000);
                 }
                 pipe.end(Fingerprint::default());
@@ -307,6 +317,22 @@ mod tests {
         });
     }
 
+    #[test]
+    fn a_block_counts_once_and_as_a_whole() {
+        let pipe = Pipe::new(1_000_000);
+        let block = |octet| Chunk::from(&[octet; 1_000][..]);
+        let (mut first, mut second) = (block(1), block(2));
+        pipe.begin(passenger(1, 30));
+        for rest in [&mut first, &mut second] {
+            (0..3).for_each(|_| assert!(pipe.octets(&rest.split_to(5))));
+        }
+        assert_eq!(pipe.lock().octets, BEGIN_OCTETS + 2_000);
+        pipe.end(Fingerprint::default());
+        pipe.next(Wait::No).unwrap();
+        pipe.pour(&mut |_| Ok(())).unwrap();
+        assert_eq!(pipe.lock().octets, 0);
+    }
+
     /// Many small messages through a pipe of this capacity, whichever end is the slower one.
     fn pass(capacity: usize, pause: impl Fn(u32, bool) + Sync) {
         const MESSAGES: u32 = 300;
@@ -315,7 +341,7 @@ mod tests {
             scope.spawn(|| {
                 for uid in 1..=MESSAGES {
                     pipe.begin(passenger(uid, 90));
-                    (0..3).for_each(|_| assert!(pipe.octets(&[7; 30])));
+                    (0..3).for_each(|_| assert!(pipe.octets(&Chunk::from(&[7; 30][..]))));
                     pause(uid, true);
                     pipe.end(Fingerprint::default());
                 }
@@ -325,7 +351,7 @@ mod tests {
                 assert_eq!(pipe.next(Wait::UntilEnd).unwrap().uid.get(), uid);
                 pause(uid, false);
                 let mut octets = 0;
-                let mut count = |piece: &[u8]| {
+                let mut count = |piece: &Chunk| {
                     octets += piece.len();
                     Ok(())
                 };
@@ -356,10 +382,10 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 pipe.begin(passenger(1, 100_001));
-                pipe.octets(&vec![7; 100_000]);
+                pipe.octets(&Chunk::from(&*vec![7; 100_000]));
                 // The rest comes only when the writer has taken that.
                 poured.wait();
-                pipe.octets(&[7]);
+                pipe.octets(&Chunk::from(&[7][..]));
                 pipe.end(Fingerprint::default());
             });
             pipe.next(Wait::UntilEnd).unwrap();
@@ -380,7 +406,7 @@ mod tests {
     fn a_source_lost_inside_a_message_is_told_to_the_writer() {
         let pipe = Pipe::new(1_000);
         pipe.begin(passenger(1, 100));
-        pipe.octets(&[1; 50]);
+        pipe.octets(&Chunk::from(&[1; 50][..]));
         pipe.close();
         pipe.next(Wait::UntilEnd).unwrap();
         assert!(pipe.pour(&mut |_| Ok(())).is_err());
@@ -392,7 +418,7 @@ mod tests {
         thread::scope(|scope| {
             let reader = scope.spawn(|| {
                 pipe.begin(passenger(1, 1_000));
-                while pipe.octets(&[1; 100]) {}
+                while pipe.octets(&Chunk::from(&[1; 100][..])) {}
             });
             pipe.abandon();
             reader.join().unwrap();

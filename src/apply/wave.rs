@@ -17,8 +17,8 @@ use crate::apply::run::{Run, telling};
 use crate::apply::work::CopySet;
 use crate::mail::{Side, Uid, WireName};
 use crate::store::{
-    FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead, StoreError,
-    Survey, VisitSink,
+    Chunk, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead,
+    StoreError, Survey, VisitSink,
 };
 
 /// What the speed of a line is told from, in octets.
@@ -355,7 +355,7 @@ impl FetchSink for States {
         Flow::Go
     }
 
-    fn piece(&mut self, _: &[u8]) -> Flow {
+    fn piece(&mut self, _: &Chunk) -> Flow {
         Flow::Go
     }
 
@@ -393,7 +393,7 @@ impl FetchSink for Rows {
         Flow::Go
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         self.row.piece(octets);
         Flow::Go
     }

@@ -8,6 +8,7 @@ use crate::mail::WireName;
 use crate::store::AppendMessage;
 use crate::store::AppendQueue;
 use crate::store::AppendResult;
+use crate::store::Chunk;
 use crate::store::Ticket;
 use crate::store::Wait;
 
@@ -30,7 +31,7 @@ impl AppendQueue for CleanQueue<'_> {
         self.queue.ended()
     }
 
-    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn body(&mut self, sink: &mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()> {
         self.queue.body(sink)
     }
 

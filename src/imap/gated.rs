@@ -11,6 +11,7 @@ use crate::mail::WireName;
 use crate::store::AppendMessage;
 use crate::store::AppendQueue;
 use crate::store::AppendResult;
+use crate::store::Chunk;
 use crate::store::FetchOutcome;
 use crate::store::FetchSink;
 use crate::store::Flow;
@@ -101,7 +102,7 @@ impl AppendQueue for GatedQueue<'_> {
         self.over || self.queue.ended()
     }
 
-    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn body(&mut self, sink: &mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()> {
         self.queue.body(sink)
     }
 
@@ -144,7 +145,7 @@ impl<S: FetchSink + ?Sized> FetchSink for GatedSink<'_, S> {
         if may_come(self.gate) { self.sink.begin(uid, head) } else { Flow::Stop }
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         self.sink.piece(octets)
     }
 
@@ -203,7 +204,7 @@ mod tests {
             self.left == 0
         }
 
-        fn body(&mut self, _: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        fn body(&mut self, _: &mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()> {
             Ok(())
         }
 
@@ -218,7 +219,7 @@ mod tests {
             Flow::Go
         }
 
-        fn piece(&mut self, _: &[u8]) -> Flow {
+        fn piece(&mut self, _: &Chunk) -> Flow {
             Flow::Go
         }
 

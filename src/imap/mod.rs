@@ -17,6 +17,7 @@ mod ahead;
 #[cfg(test)]
 mod ahead_tests;
 mod append;
+mod blocks;
 mod change;
 mod clean;
 mod command;

@@ -427,6 +427,7 @@ mod tests {
     use crate::imap::server::Compress;
     use crate::imap::server::TlsMode;
     use crate::mail::Uid;
+    use crate::store::Chunk;
     use crate::store::Retry;
     use crate::store::RowHead;
 
@@ -497,7 +498,7 @@ mod tests {
             Flow::Go
         }
 
-        fn piece(&mut self, _: &[u8]) -> Flow {
+        fn piece(&mut self, _: &Chunk) -> Flow {
             Flow::Go
         }
 

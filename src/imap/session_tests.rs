@@ -24,6 +24,7 @@ use crate::mail::WireName;
 use crate::store::AppendMessage;
 use crate::store::AppendQueue;
 use crate::store::AppendResult;
+use crate::store::Chunk;
 use crate::store::Compression;
 use crate::store::StoreError;
 use crate::store::Ticket;
@@ -354,8 +355,8 @@ impl AppendQueue for OneMessage {
         self.handed_out
     }
 
-    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        sink(b"mail")
+    fn body(&mut self, sink: &mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()> {
+        sink(&Chunk::from(&b"mail"[..]))
     }
 
     fn done(&mut self, _ticket: Ticket, result: AppendResult) {

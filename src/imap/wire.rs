@@ -4,6 +4,7 @@
 //! trickles is given up: least progress is 1 KiB in 60 s, whatever the read timeout.
 
 use std::io;
+use std::io::IoSlice;
 use std::io::Read;
 use std::io::Write;
 use std::time::Duration;
@@ -11,12 +12,17 @@ use std::time::Instant;
 
 use zeroize::Zeroize as _;
 
+use crate::imap::blocks::Blocks;
 use crate::imap::deflate::Deflated;
 use crate::imap::pace::Pace;
+use crate::store::Chunk;
 use crate::store::StoreError;
 
 /// Read and write buffers, and the largest piece of a literal, in octets.
 pub(super) const BUFFER_OCTETS: usize = 64 * 1024;
+
+/// Chunks from this size on leave from where they lie, in octets: below it a copy costs less.
+const CHUNK_OCTETS_MIN: usize = 2 * 1024;
 
 /// Longest line that is read, in octets, literals not counted.
 const LINE_OCTETS_MAX: usize = 1 << 20;
@@ -41,16 +47,23 @@ const LEAST_PROGRESS: (u64, Duration) = (1024, Duration::from_mins(1));
 pub(super) trait Stream: Read + Write + Send {
     /// Sets how long one read or write may take.
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()>;
+
+    /// Overwrites copies of what was written, such as a password, where it keeps any.
+    fn wipe_sent(&mut self) {}
 }
 
 /// One connection. After any error it is dead: drop it.
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
-    input: Box<[u8]>,
-    /// The part of `input` that was received and not yet taken.
-    from: usize,
-    to: usize,
+    blocks: Blocks,
+    /// What was received and not yet taken.
+    input: Chunk,
+    /// What is queued, but for `chunks`.
     output: Vec<u8>,
+    /// Chunks that are queued, each with how much of `output` goes before it.
+    chunks: Vec<(usize, Chunk)>,
+    /// Octets that are queued.
+    queued: usize,
     timeout: Duration,
     /// Since the last octet that was sent; nothing until the first one that comes back.
     progress: Option<Progress>,
@@ -101,10 +114,11 @@ impl Wire {
         stream.set_timeout(timeout.min(LEAST_PROGRESS.1))?;
         Ok(Self {
             stream,
-            input: vec![0; BUFFER_OCTETS].into_boxed_slice(),
-            from: 0,
-            to: 0,
+            blocks: Blocks::default(),
+            input: Chunk::default(),
             output: Vec::with_capacity(BUFFER_OCTETS),
+            chunks: Vec::new(),
+            queued: 0,
             timeout,
             progress: None,
             tags: 0,
@@ -124,8 +138,7 @@ impl Wire {
     pub(super) fn deflate(&mut self) -> Result<(), StoreError> {
         self.flush()?;
         let plain = std::mem::replace(&mut self.stream, Box::new(io::empty()));
-        self.stream = Box::new(Deflated::new(plain, self.unread()));
-        (self.from, self.to) = (0, 0);
+        self.stream = Box::new(Deflated::new(plain, &std::mem::take(&mut self.input)));
         Ok(())
     }
 
@@ -147,42 +160,71 @@ impl Wire {
 
     /// Queues octets; they leave with [`flush`](Self::flush) or when the buffer is full.
     pub(super) fn put(&mut self, octets: &[u8]) -> Result<(), StoreError> {
-        if self.output.len() + octets.len() > BUFFER_OCTETS {
+        if self.queued + octets.len() > BUFFER_OCTETS {
             self.flush()?;
         }
         if octets.len() >= BUFFER_OCTETS {
-            return self.send(octets);
+            return self.send(&mut [IoSlice::new(octets)]);
         }
         self.output.extend_from_slice(octets);
+        self.queued += octets.len();
         Ok(())
+    }
+
+    /// Likewise, without a copy where that pays.
+    pub(super) fn put_chunk(&mut self, chunk: &Chunk) -> Result<(), StoreError> {
+        if chunk.len() < CHUNK_OCTETS_MIN {
+            return self.put(chunk);
+        }
+        if self.queued + chunk.len() > BUFFER_OCTETS && self.queued >= BUFFER_OCTETS / 2 {
+            self.flush()?;
+        }
+        self.chunks.push((self.output.len(), chunk.clone()));
+        self.queued += chunk.len();
+        if self.queued >= BUFFER_OCTETS { self.flush() } else { Ok(()) }
     }
 
     /// Hands everything queued to the socket.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
         let output = std::mem::take(&mut self.output);
-        let sent = self.send(&output);
-        self.output = output;
+        let chunks = std::mem::take(&mut self.chunks);
+        let mut pieces = Vec::with_capacity(2 * chunks.len() + 1);
+        let mut from = 0;
+        for (at, chunk) in &chunks {
+            pieces.push(IoSlice::new(&output[from..*at]));
+            pieces.push(IoSlice::new(chunk));
+            from = *at;
+        }
+        pieces.push(IoSlice::new(&output[from..]));
+        let sent = self.send(&mut pieces);
+        drop(pieces);
+        (self.output, self.chunks, self.queued) = (output, chunks, 0);
         self.output.clear();
+        self.chunks.clear();
         sent
     }
 
-    fn send(&mut self, octets: &[u8]) -> Result<(), StoreError> {
-        if octets.is_empty() {
+    fn send(&mut self, mut rest: &mut [IoSlice<'_>]) -> Result<(), StoreError> {
+        // Without those at the beginning that are empty.
+        IoSlice::advance_slices(&mut rest, 0);
+        let octets = rest.iter().map(|piece| piece.len()).sum();
+        if octets == 0 {
             return Ok(());
         }
         self.progress = None;
-        let mut rest = octets;
+        let mut left: usize = octets;
         let began = Instant::now();
         let mut silent_since = began;
         let mut progress = Progress::default();
-        while !rest.is_empty() {
-            match self.stream.write(rest) {
+        while left > 0 {
+            match self.stream.write_vectored(rest) {
                 Ok(0) => return Err(self.lost("the server takes no more")),
                 Ok(count) => {
-                    rest = &rest[count..];
+                    left = left.saturating_sub(count);
+                    IoSlice::advance_slices(&mut rest, count);
                     let count = u64::try_from(count).unwrap_or(u64::MAX);
                     self.sent_octets += count;
-                    if progress.is_too_little(silent_since.elapsed(), count) && !rest.is_empty() {
+                    if progress.is_too_little(silent_since.elapsed(), count) && left > 0 {
                         return Err(self.lost("the server takes less than 1 KiB a minute"));
                     }
                     silent_since = Instant::now();
@@ -196,7 +238,7 @@ impl Wire {
         loop {
             match self.stream.flush() {
                 Ok(()) => {
-                    let count = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+                    let count = u64::try_from(octets).unwrap_or(u64::MAX);
                     self.pace.sent(count, began.elapsed());
                     return Ok(());
                 }
@@ -209,11 +251,12 @@ impl Wire {
 
     /// Overwrites what was queued and sent, such as a password.
     pub(super) fn wipe_sent(&mut self) {
-        if self.output.is_empty() {
+        if self.queued == 0 {
             let room = self.output.capacity();
             self.output.resize(room, 0);
             self.output.zeroize();
         }
+        self.stream.wipe_sent();
     }
 
     /// How many octets were handed to the socket so far.
@@ -223,17 +266,17 @@ impl Wire {
 
     /// Octets that were received and not yet taken, such as what somebody slipped in before TLS.
     pub(super) fn unread(&self) -> &[u8] {
-        &self.input[self.from..self.to]
+        &self.input
     }
 
     /// Appends the next line to `line`, without its line end and without a literal's announcement.
     pub(super) fn line(&mut self, line: &mut Vec<u8>) -> Result<LineEnd, StoreError> {
         let begin = line.len();
         loop {
-            if self.from == self.to {
+            if self.input.is_empty() {
                 self.fill()?;
             }
-            let ready = &self.input[self.from..self.to];
+            let ready = &*self.input;
             let end = memchr::memchr(b'\n', ready);
             let take = end.map_or(ready.len(), |end| end + 1);
             if line.len() - begin + take > LINE_OCTETS_MAX {
@@ -241,8 +284,7 @@ impl Wire {
                     "a line of over {LINE_OCTETS_MAX} octets"
                 )));
             }
-            line.extend_from_slice(&ready[..take]);
-            self.from += take;
+            line.extend_from_slice(&self.input.split_to(take));
             if end.is_some() {
                 line.pop();
                 if line.len() > begin && line.last() == Some(&b'\r') {
@@ -261,18 +303,16 @@ impl Wire {
     pub(super) fn literal(
         &mut self,
         octets: u64,
-        sink: &mut dyn FnMut(&[u8]),
+        sink: &mut dyn FnMut(&Chunk),
     ) -> Result<(), StoreError> {
         let mut left = octets;
         while left > 0 {
-            if self.from == self.to {
+            if self.input.is_empty() {
                 self.fill()?;
             }
-            let ready = self.to - self.from;
-            let take = usize::try_from(left).map_or(ready, |left| left.min(ready));
-            sink(&self.input[self.from..self.from + take]);
-            self.from += take;
-            left -= u64::try_from(take).unwrap_or(left);
+            let piece = self.input.split_to(usize::try_from(left).unwrap_or(usize::MAX));
+            sink(&piece);
+            left -= u64::try_from(piece.len()).unwrap_or(left);
         }
         Ok(())
     }
@@ -375,16 +415,17 @@ impl Wire {
     }
 
     fn fill(&mut self) -> Result<(), StoreError> {
-        if !self.output.is_empty() {
-            self.flush()?;
-        }
+        self.flush()?;
+        // What it held is free for what comes.
+        self.input = Chunk::default();
         let asked = Instant::now();
         loop {
-            match self.stream.read(&mut self.input) {
-                Ok(0) => return Err(self.lost("the server closed it")),
-                Ok(count) => {
-                    (self.from, self.to) = (0, count);
-                    let count = u64::try_from(count).unwrap_or(u64::MAX);
+            let Self { stream, blocks, .. } = self;
+            match blocks.receive(|room| stream.read(room)) {
+                Ok(came) if came.is_empty() => return Err(self.lost("the server closed it")),
+                Ok(came) => {
+                    let count = u64::try_from(came.len()).unwrap_or(u64::MAX);
+                    self.input = came;
                     let waited = asked.elapsed();
                     self.pace.received(count, waited, self.progress.is_none());
                     return self.least_progress(waited, count);
@@ -447,14 +488,20 @@ fn literal_at_end(line: &[u8]) -> Option<(u64, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::Mutex;
+
     use super::*;
 
     /// A peer that sends what it was given, at most so many octets a read, and takes as many a write.
     struct Peer {
         input: io::Cursor<Vec<u8>>,
         piece: usize,
-        taken: Vec<u8>,
+        taken: Taken,
     }
+
+    /// What a peer took.
+    type Taken = Arc<Mutex<Vec<u8>>>;
 
     impl Read for Peer {
         fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -466,7 +513,7 @@ mod tests {
     impl Write for Peer {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
             let most = self.piece.min(octets.len());
-            self.taken.extend_from_slice(&octets[..most]);
+            self.taken.lock().unwrap().extend_from_slice(&octets[..most]);
             Ok(most)
         }
 
@@ -483,7 +530,7 @@ mod tests {
 
     fn wire(input: &[u8], piece: usize) -> Wire {
         let input = io::Cursor::new(input.to_vec());
-        let peer = Peer { input, piece, taken: Vec::new() };
+        let peer = Peer { input, piece, taken: Taken::default() };
         Wire::new(Box::new(peer), Duration::from_secs(1)).unwrap()
     }
 
@@ -554,5 +601,24 @@ mod tests {
         wire.put(b"c").unwrap();
         wire.flush().unwrap();
         assert_eq!(wire.sent_octets(), 2 + u64::try_from(BUFFER_OCTETS).unwrap());
+    }
+
+    #[test]
+    fn chunks_leave_between_what_was_queued_before_and_after_them() {
+        for piece in [1, 700, 5_000, 1_000_000] {
+            let taken = Taken::default();
+            let peer = Peer { input: io::Cursor::default(), piece, taken: taken.clone() };
+            let mut wire = Wire::new(Box::new(peer), Duration::from_secs(1)).unwrap();
+            let mut expected = Vec::new();
+            for (number, size) in (0_u8..).zip([9, 4_000, 0, 70_000, 3, 30_000, 64_000, 2_048, 1]) {
+                let octets = vec![number; size];
+                wire.put(&octets[..size.min(50)]).unwrap();
+                wire.put_chunk(&Chunk::from(octets.as_slice())).unwrap();
+                expected.extend_from_slice(&octets[..size.min(50)]);
+                expected.extend_from_slice(&octets);
+            }
+            wire.flush().unwrap();
+            assert!(*taken.lock().unwrap() == expected, "in pieces of {piece}");
+        }
     }
 }

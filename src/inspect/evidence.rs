@@ -7,7 +7,9 @@ use crate::identity::first_received_date;
 use crate::identity::full;
 use crate::inspect::sample::scan_headers;
 use crate::mail::{Timestamp, Uid, UidSet, WireName};
-use crate::store::{FetchSink, Flow, HeaderFields, Look, RowHead, Source, StoreError, Visit};
+use crate::store::{
+    Chunk, FetchSink, Flow, HeaderFields, Look, RowHead, Source, StoreError, Visit,
+};
 
 /// Digests the longer list of header fields of each message. Every UID is answered once, with nothing
 /// where the message is gone, withheld, or has none of these fields.
@@ -90,7 +92,7 @@ impl FetchSink for ContentSink<'_> {
         Flow::Go
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         self.content.update(octets);
         Flow::Go
     }

@@ -6,7 +6,7 @@ use crate::inspect::account::SideSeen;
 use crate::inspect::sample::{Sampled, sample};
 use crate::mail::{Side, Uid, UidSet, WireName};
 use crate::state::{FolderId, FolderKey, State};
-use crate::store::{FetchSink, Flow, FolderState, Items, Look, RowHead};
+use crate::store::{Chunk, FetchSink, Flow, FolderState, Items, Look, RowHead};
 
 /// A folder that was opened just now.
 #[derive(Clone, Debug)]
@@ -138,7 +138,7 @@ impl FetchSink for Found {
         Flow::Go
     }
 
-    fn piece(&mut self, _octets: &[u8]) -> Flow {
+    fn piece(&mut self, _octets: &Chunk) -> Flow {
         Flow::Go
     }
 

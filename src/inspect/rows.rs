@@ -11,7 +11,7 @@ use crate::mail::{InternalDate, Uid, UidSet};
 use crate::plan::Observed;
 use crate::snapshot::{Entry, Row, Rows};
 use crate::state::{FolderId, State, StateError};
-use crate::store::{FetchSink, Flow, HeaderFields, Items, Look, RowHead};
+use crate::store::{Chunk, FetchSink, Flow, HeaderFields, Items, Look, RowHead};
 
 /// How many digests are kept in state at once.
 const BATCH: usize = 2_000;
@@ -147,7 +147,7 @@ impl FetchSink for Facts<'_> {
         Flow::Go
     }
 
-    fn piece(&mut self, _octets: &[u8]) -> Flow {
+    fn piece(&mut self, _octets: &Chunk) -> Flow {
         Flow::Go
     }
 
@@ -237,7 +237,7 @@ impl FetchSink for Nothing {
         Flow::Go
     }
 
-    fn piece(&mut self, _octets: &[u8]) -> Flow {
+    fn piece(&mut self, _octets: &Chunk) -> Flow {
         Flow::Go
     }
 

@@ -8,7 +8,9 @@ use crate::identity::Fingerprint;
 use crate::identity::fingerprint;
 use crate::identity::full;
 use crate::mail::{Uid, UidSet, WireName};
-use crate::store::{FetchOutcome, FetchSink, Flow, HeaderFields, Items, Look, RowHead, StoreError};
+use crate::store::{
+    Chunk, FetchOutcome, FetchSink, Flow, HeaderFields, Items, Look, RowHead, StoreError,
+};
 
 /// More of a header is not kept: what lies beyond is no part of its digest.
 const HEADER_OCTETS_MAX: usize = 1 << 20;
@@ -31,7 +33,7 @@ impl<F: FnMut(Uid, &[u8]) -> Flow> FetchSink for HeaderSink<F> {
         Flow::Go
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         keep(&mut self.header, octets);
         Flow::Go
     }

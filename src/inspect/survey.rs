@@ -15,8 +15,8 @@ use crate::mail::{InternalDate, Uid, UidSet, WireName};
 use crate::snapshot::{Entry, Row, Rows};
 use crate::state::{FolderId, FolderKey, State, StateError};
 use crate::store::{
-    FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead, StoreError,
-    VisitSink,
+    Chunk, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead,
+    StoreError, VisitSink,
 };
 
 /// Longest written set of messages of which only the flags are asked for, in octets.
@@ -283,7 +283,7 @@ impl FetchSink for Glimpses<'_> {
         self.flow()
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         keep(&mut self.header, octets);
         self.flow()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::mail::{FlagSet, Uid, UidValidity, WireName};
+use crate::store::chunk::Chunk;
 use crate::store::error::Refusal;
 
 /// Names one message of a queue until its result is reported.
@@ -79,7 +80,7 @@ pub trait AppendQueue {
     /// # Errors
     ///
     /// The sink's own error, or [`BodyLost`] within an [`io::Error`].
-    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()>;
+    fn body(&mut self, sink: &mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()>;
 
     /// Takes the result of a message, in the order of the server's answers.
     fn done(&mut self, ticket: Ticket, result: AppendResult);

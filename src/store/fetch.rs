@@ -1,6 +1,7 @@
 //! Reading messages: the sink that rows and bodies are poured into.
 
 use crate::mail::{FlagSet, InternalDate, ModSeq, Uid, UidSet};
+use crate::store::chunk::Chunk;
 
 /// What a scan asks for besides the UID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub trait FetchSink {
     fn begin(&mut self, uid: Uid, head: &RowHead) -> Flow;
 
     /// A piece of the body or of the header fields, at most 64 KiB.
-    fn piece(&mut self, octets: &[u8]) -> Flow;
+    fn piece(&mut self, octets: &Chunk) -> Flow;
 
     /// The row is complete.
     fn end(&mut self, uid: Uid) -> Flow;

@@ -16,6 +16,7 @@
 
 mod ability;
 mod append;
+mod chunk;
 mod compression;
 mod error;
 mod fetch;
@@ -30,6 +31,7 @@ pub use append::{
     AppendMessage, AppendOutcome, AppendQueue, AppendResult, Batch, BodyLost, Stored, Ticket,
     Unknown, Wait,
 };
+pub use chunk::Chunk;
 pub use compression::Compression;
 pub use error::{Connect, Refusal, ResponseCode, Retry, StoreError};
 pub use fetch::{FetchOutcome, FetchSink, Flow, HeaderFields, Items, Missing, MissingWhy, RowHead};

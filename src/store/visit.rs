@@ -4,7 +4,7 @@ use crate::mail::{Uid, UidOrder, UidSet, WireName};
 use crate::store::error::StoreError;
 use crate::store::fetch::{FetchOutcome, FetchSink, Flow, Items, RowHead};
 use crate::store::look::FolderState;
-use crate::store::{Look, Source};
+use crate::store::{Chunk, Look, Source};
 
 /// One folder of a tour, and which of its messages are asked for; none, if it is only to be opened.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,7 @@ impl FetchSink for Noting<'_> {
         self.note(flow)
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         let flow = self.sink.piece(octets);
         self.note(flow)
     }

@@ -10,7 +10,7 @@ use std::thread;
 use crate::identity::{Content, Digest};
 use crate::inspect;
 use crate::mail::{Side, Uid, UidSet, WireName};
-use crate::store::{FetchSink, Flow, RowHead, Source, StoreError, Visit};
+use crate::store::{Chunk, FetchSink, Flow, RowHead, Source, StoreError, Visit};
 
 /// How many pairs are read at once.
 const PAIRS_AT_ONCE: usize = 500;
@@ -138,7 +138,7 @@ impl FetchSink for Body {
         Flow::Go
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         self.failed |= self.file.as_mut().is_none_or(|file| file.write_all(octets).is_err());
         Flow::Go
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mailferry::imap::{Compress, Connector, EmptyAppend, Server, TlsMode, Trust};
 use mailferry::mail::{Flag, InternalDate, Side, Timestamp, Uid, UidOrder, UidSet, WireName};
-use mailferry::store::{Connect, Destination, FetchSink, Flow, RowHead, Source, Visit};
+use mailferry::store::{Chunk, Connect, Destination, FetchSink, Flow, RowHead, Source, Visit};
 use secrecy::SecretString;
 
 use crate::store_suite::{Ground, Kept, Sample, suite};
@@ -311,7 +311,7 @@ impl FetchSink for Slow {
         Flow::Go
     }
 
-    fn piece(&mut self, _: &[u8]) -> Flow {
+    fn piece(&mut self, _: &Chunk) -> Flow {
         self.pieces += 1;
         if self.pause_every > 0 && self.pieces.is_multiple_of(self.pause_every) {
             std::thread::sleep(Duration::from_millis(5));

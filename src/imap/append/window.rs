@@ -375,7 +375,7 @@ impl<'a> Window<'a> {
         let poured = self.queue.body(&mut |piece| {
             let octets = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             left = left.checked_sub(octets).ok_or(io::ErrorKind::InvalidData)?;
-            wire.put(piece).map_err(|lost| {
+            wire.put_chunk(piece).map_err(|lost| {
                 fault = Some(lost);
                 io::Error::from(io::ErrorKind::BrokenPipe)
             })

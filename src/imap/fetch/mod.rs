@@ -26,6 +26,7 @@ use crate::imap::wire::Wire;
 use crate::mail::Uid;
 use crate::mail::UidOrder;
 use crate::mail::UidSet;
+use crate::store::Chunk;
 use crate::store::FetchOutcome;
 use crate::store::FetchSink;
 use crate::store::Flow;
@@ -217,7 +218,7 @@ impl FetchSink for Nobody {
         Flow::Go
     }
 
-    fn piece(&mut self, _: &[u8]) -> Flow {
+    fn piece(&mut self, _: &Chunk) -> Flow {
         Flow::Go
     }
 

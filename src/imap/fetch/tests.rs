@@ -14,6 +14,7 @@ use crate::imap::script::connect;
 use crate::imap::script::text_of;
 use crate::mail::Flag;
 use crate::mail::WireName;
+use crate::store::Chunk;
 use crate::store::HeaderFields;
 
 /// Keeps rows as text: `uid flags size/octets body`, and can stop.
@@ -47,7 +48,7 @@ impl FetchSink for Basket {
         self.flow()
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         assert!(octets.len() <= 64 * 1024);
         self.open.as_mut().unwrap().2.extend_from_slice(octets);
         self.flow()

@@ -15,8 +15,8 @@ use crate::imap::script::{Line, Peer, Sent, connect, text_of};
 use crate::imap::session::Session;
 use crate::mail::{Uid, UidOrder, UidSet, WireName};
 use crate::store::{
-    FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead, StoreError,
-    Survey, Visit, VisitSink,
+    Chunk, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead,
+    StoreError, Survey, Visit, VisitSink,
 };
 
 /// Logs everybody in, and answers each further command by a function of tag and command.
@@ -66,7 +66,7 @@ impl FetchSink for Log {
         if self.stop_at == Some(uid.get()) { Flow::Stop } else { Flow::Go }
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         self.words.push(String::from_utf8_lossy(octets).trim().to_owned());
         Flow::Go
     }

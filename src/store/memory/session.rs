@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::mail::{FlagSet, MailboxId, Role, Uid, UidOrder, UidSet, UidValidity, WireName};
 use crate::store::ability::Abilities;
 use crate::store::append::{AppendOutcome, AppendQueue};
+use crate::store::chunk::Chunk;
 use crate::store::compression::Compression;
 use crate::store::error::{Refusal, ResponseCode, StoreError};
 use crate::store::fetch::{
@@ -146,10 +147,10 @@ impl MemorySession {
         let mut flow = sink.begin(uid, head);
         for piece in octets.chunks(PIECE_OCTETS) {
             if head.body_octets.is_some() && self.cut(piece.len()) {
-                let _ = sink.piece(&piece[..piece.len() / 2]);
+                let _ = sink.piece(&Chunk::from(&piece[..piece.len() / 2]));
                 return Err(self.lose());
             }
-            if sink.piece(piece) == Flow::Stop {
+            if sink.piece(&Chunk::from(piece)) == Flow::Stop {
                 flow = Flow::Stop;
             }
         }

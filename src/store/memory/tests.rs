@@ -4,9 +4,9 @@ use std::sync::Arc;
 use super::*;
 use crate::mail::{Flag, FlagSet, Role, Side, Timestamp, Uid, UidSet, UidValidity, WireName};
 use crate::store::{
-    AppendMessage, AppendQueue, AppendResult, Batch, BodyLost, Connect, Destination, FetchSink,
-    Flow, Items, Look, MissingWhy, Refusal, ResponseCode, RowHead, Source, StoreError, Ticket,
-    Visit, Wait,
+    AppendMessage, AppendQueue, AppendResult, Batch, BodyLost, Chunk, Connect, Destination,
+    FetchSink, Flow, Items, Look, MissingWhy, Refusal, ResponseCode, RowHead, Source, StoreError,
+    Ticket, Visit, Wait,
 };
 
 /// Hands out bodies; a body of `!` loses its source.
@@ -35,10 +35,10 @@ impl AppendQueue for Queue {
         self.next == self.bodies.len()
     }
 
-    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn body(&mut self, sink: &mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()> {
         match self.bodies[self.next - 1] {
             "!" => Err(io::Error::other(BodyLost)),
-            body => sink(body.as_bytes()),
+            body => sink(&Chunk::from(body.as_bytes())),
         }
     }
 
@@ -98,7 +98,7 @@ impl FetchSink for Rows {
         Flow::Go
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         self.0.last_mut().unwrap().1.extend_from_slice(octets);
         Flow::Go
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use mailferry::mail::{Flag, FlagSet, Timestamp, Uid, UidSet, WireName};
 use mailferry::store::{
-    AppendMessage, AppendOutcome, AppendQueue, AppendResult, BodyLost, Destination, FetchOutcome,
-    FetchSink, Flow, Items, Look, RowHead, Source, StoreError, Ticket, Visit, Wait,
+    AppendMessage, AppendOutcome, AppendQueue, AppendResult, BodyLost, Chunk, Destination,
+    FetchOutcome, FetchSink, Flow, Items, Look, RowHead, Source, StoreError, Ticket, Visit, Wait,
 };
 
 /// One account on one server.
@@ -159,7 +159,7 @@ impl FetchSink for Rows {
         Flow::Go
     }
 
-    fn piece(&mut self, octets: &[u8]) -> Flow {
+    fn piece(&mut self, octets: &Chunk) -> Flow {
         let uid = self.open.expect("a piece within a row");
         assert!(octets.len() <= 64 * 1024, "a piece of {} octets", octets.len());
         self.largest_piece = self.largest_piece.max(octets.len());
@@ -261,12 +261,12 @@ impl AppendQueue for Queue {
         self.taken == self.messages.len()
     }
 
-    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn body(&mut self, sink: &mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()> {
         self.poured += 1;
         assert_eq!(self.taken, self.poured, "a body is poured once");
         let message = &self.messages[self.taken - 1];
         let octets = &message.octets[..message.lost_after.unwrap_or(message.octets.len())];
-        octets.chunks(64 * 1024).try_for_each(sink)?;
+        octets.chunks(64 * 1024).try_for_each(|piece| sink(&Chunk::from(piece)))?;
         if message.lost_after.is_some() { Err(io::Error::other(BodyLost)) } else { Ok(()) }
     }
 

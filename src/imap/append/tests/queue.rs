@@ -12,6 +12,7 @@ use crate::store::AppendQueue;
 use crate::store::AppendResult;
 use crate::store::Batch;
 use crate::store::BodyLost;
+use crate::store::Chunk;
 use crate::store::Ticket;
 use crate::store::Unknown;
 use crate::store::Wait;
@@ -133,13 +134,13 @@ impl AppendQueue for Messages {
         self.waiting.is_empty()
     }
 
-    fn body(&mut self, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn body(&mut self, sink: &mut dyn FnMut(&Chunk) -> io::Result<()>) -> io::Result<()> {
         assert!(std::mem::take(&mut self.body_is_due), "a body was asked for twice");
         let body = std::mem::take(&mut self.body);
         let lost = self.lost_in == Some(self.ticket);
         let end = if lost { body.len() / 2 } else { body.len() };
         for piece in body[..end].chunks(1_000) {
-            sink(piece)?;
+            sink(&Chunk::from(piece))?;
         }
         if lost { Err(io::Error::other(BodyLost)) } else { Ok(()) }
     }

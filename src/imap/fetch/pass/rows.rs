@@ -11,6 +11,7 @@ use crate::imap::reader::Item;
 use crate::imap::wire::BUFFER_OCTETS;
 use crate::mail::Uid;
 use crate::mail::UidSet;
+use crate::store::Chunk;
 use crate::store::Flow;
 
 /// Most rows that wait for the rest of them.
@@ -142,7 +143,7 @@ impl Pass<'_> {
         let mut flow = self.sink.begin(uid, &head(row, body_octets));
         for piece in octets.chunks(BUFFER_OCTETS) {
             if flow == Flow::Go {
-                flow = self.sink.piece(piece);
+                flow = self.sink.piece(&Chunk::from(piece));
             }
         }
         self.stopped = flow == Flow::Stop;
