@@ -186,6 +186,10 @@ impl Stream for Deflated {
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         self.inner.set_timeout(timeout)
     }
+
+    fn wipe_sent(&mut self) {
+        self.inner.wipe_sent();
+    }
 }
 
 /// Stands where a stream is taken out to be wrapped.

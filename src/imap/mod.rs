@@ -41,6 +41,7 @@ mod pace;
 mod paced;
 mod port;
 mod reader;
+mod records;
 mod request;
 #[cfg(test)]
 mod script;

@@ -7,11 +7,6 @@
 //! * Never speaks a version below TLS 1.2.
 
 use std::io;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::IoSlice;
-use std::io::Read;
-use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,13 +16,12 @@ use std::time::Instant;
 use rustls::AlertDescription;
 use rustls::CertificateError;
 use rustls::ClientConfig;
-use rustls::ClientConnection;
 use rustls::DigitallySignedStruct;
 use rustls::Error;
 use rustls::ProtocolVersion;
 use rustls::RootCertStore;
 use rustls::SignatureScheme;
-use rustls::StreamOwned;
+use rustls::client::UnbufferedClientConnection;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::danger::ServerCertVerified;
 use rustls::client::danger::ServerCertVerifier;
@@ -43,6 +37,9 @@ use sha2::Sha256;
 
 use crate::imap::connect::Secured;
 use crate::imap::paced::Paced;
+use crate::imap::records::Next;
+use crate::imap::records::Records;
+use crate::imap::records::is_wait;
 use crate::imap::socket::Socket;
 use crate::imap::wire::Stream;
 use crate::store::StoreError;
@@ -62,73 +59,15 @@ pub enum Trust {
 }
 
 /// TLS over TCP.
-pub(super) struct Tls(StreamOwned<ClientConnection, Buffered>);
-
-/// A socket with what it received and nobody decrypted yet: `rustls` takes 4 KiB at a time, and each
-/// time would be a system call.
-pub(super) struct Buffered(BufReader<Paced<Socket>>);
-
-/// Octets that are received at one go.
-const RECEIVED_AT_ONCE: usize = 64 * 1024;
-
-impl Read for Buffered {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        self.0.read(out)
-    }
-}
-
-impl Write for Buffered {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.get_mut().write(octets)
-    }
-
-    /// The records of one write leave together.
-    fn write_vectored(&mut self, records: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.get_mut().write_vectored(records)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.get_mut().flush()
-    }
-}
-
-impl Read for Tls {
-    /// Waits for something, and returns with it whatever has come besides.
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let mut count = self.0.read(out)?;
-        let StreamOwned { conn, sock } = &mut self.0;
-        while count > 0 && count < out.len() && !sock.0.buffer().is_empty() {
-            let mut received = sock.0.buffer();
-            // What goes wrong here is told by the next read: what was decrypted before is good.
-            let Ok(taken) = conn.read_tls(&mut received) else { break };
-            sock.0.consume(taken);
-            if conn.process_new_packets().is_err() {
-                break;
-            }
-            match conn.reader().read(&mut out[count..]) {
-                Ok(0) => break,
-                Ok(more) => count += more,
-                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => break,
-            }
-        }
-        Ok(count)
-    }
-}
-
-impl Write for Tls {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.write(octets)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
+pub(super) type Tls = Records<Paced<Socket>>;
 
 impl Stream for Tls {
     fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        self.0.sock.0.get_ref().socket().set_timeout(timeout)
+        self.socket().socket().set_timeout(timeout)
+    }
+
+    fn wipe_sent(&mut self) {
+        Records::wipe_sent(self);
     }
 }
 
@@ -139,7 +78,7 @@ impl Stream for Tls {
 /// [`StoreError::Tls`] where the certificate, its name or the version do not fit,
 /// [`StoreError::Connection`] where the connection ends or stalls meanwhile.
 pub(super) fn wrap(
-    mut socket: Paced<Socket>,
+    socket: Paced<Socket>,
     name: &str,
     trust: &Trust,
     timeout: Duration,
@@ -147,57 +86,50 @@ pub(super) fn wrap(
     let server_name = ServerName::try_from(name.to_owned())
         .map_err(|_| StoreError::Tls(format!("`{name}` is no name that a certificate can have")))?;
     let config = config(trust)?;
-    let mut connection = ClientConnection::new(Arc::new(config), server_name)
+    let connection = UnbufferedClientConnection::new(Arc::new(config), server_name)
         .map_err(|fault| StoreError::Tls(told(&fault, name)))?;
-    shake_hands(&mut connection, &mut socket, name, timeout)?;
-    let version = match connection.protocol_version() {
+    let mut tls = Records::new(connection, socket);
+    shake_hands(&mut tls, name, timeout)?;
+    let version = match tls.connection().protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
         _ => "TLS 1.2",
     };
-    let key = connection.peer_certificates().and_then(|chain| key_digest(chain.first()?));
-    let socket = Buffered(BufReader::with_capacity(RECEIVED_AT_ONCE, socket));
-    Ok((Tls(StreamOwned::new(connection, socket)), Secured { version, key }))
+    let key = tls.connection().peer_certificates().and_then(|chain| key_digest(chain.first()?));
+    Ok((tls, Secured { version, key }))
 }
 
 /// Shakes hands within `timeout` in all, so that a server that trickles is given up.
-fn shake_hands(
-    connection: &mut ClientConnection,
-    socket: &mut Paced<Socket>,
-    name: &str,
-    timeout: Duration,
-) -> Result<(), StoreError> {
+fn shake_hands(tls: &mut Tls, name: &str, timeout: Duration) -> Result<(), StoreError> {
     let began = Instant::now();
     let lost = |fault: io::Error| StoreError::Connection(format!("during TLS: {fault}"));
-    while connection.is_handshaking() || connection.wants_write() {
+    let closed = || StoreError::Connection("the server closed it during TLS".to_owned());
+    loop {
         let left = timeout.saturating_sub(began.elapsed());
         if left.is_zero() {
             return Err(StoreError::Connection(format!("no TLS in {} s", timeout.as_secs())));
         }
-        socket.socket().set_timeout(left).map_err(lost)?;
-        if connection.wants_write() {
-            connection.write_tls(socket).map_err(lost)?;
-            continue;
-        }
-        match connection.read_tls(socket) {
-            Ok(0) => {
-                return Err(StoreError::Connection("the server closed it during TLS".to_owned()));
-            }
-            Ok(_) => {}
+        tls.socket().socket().set_timeout(left).map_err(lost)?;
+        match tls.send() {
+            Ok(()) => {}
             Err(fault) if is_wait(&fault) => continue,
             Err(fault) => return Err(lost(fault)),
         }
-        if let Err(fault) = connection.process_new_packets() {
-            // The alert that tells the server why is sent as far as it goes.
-            let _told = connection.write_tls(socket);
-            return Err(StoreError::Tls(told(&fault, name)));
+        match tls.advance() {
+            Ok(Next::Anything) => return Ok(()),
+            Ok(Next::Send | Next::Opened) => {}
+            Ok(Next::Ended) => return Err(closed()),
+            Ok(Next::Receive) => match tls.receive() {
+                Ok(()) => {}
+                Err(fault) if is_wait(&fault) => {}
+                Err(fault) if fault.kind() == io::ErrorKind::UnexpectedEof => return Err(closed()),
+                Err(fault) => return Err(lost(fault)),
+            },
+            Err(fault) => {
+                let _told = tls.send();
+                return Err(StoreError::Tls(told(&fault, name)));
+            }
         }
     }
-    Ok(())
-}
-
-fn is_wait(fault: &io::Error) -> bool {
-    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-    matches!(fault.kind(), Interrupted | TimedOut | WouldBlock)
 }
 
 fn config(trust: &Trust) -> Result<ClientConfig, StoreError> {
@@ -371,6 +303,8 @@ fn day(instant: UnixTime) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::io::Write as _;
     use std::net::TcpListener;
     use std::net::TcpStream;
     use std::thread;
@@ -380,6 +314,7 @@ mod tests {
     use rcgen::PublicKeyData as _;
     use rustls::ServerConfig;
     use rustls::ServerConnection;
+    use rustls::StreamOwned;
     use rustls::SupportedProtocolVersion;
     use rustls::pki_types::PrivateKeyDer;
     use rustls::version::TLS12;
@@ -467,7 +402,8 @@ mod tests {
             )
             .unwrap();
             let mut greeting = [0; 2];
-            tls.read_exact(&mut greeting).unwrap();
+            // What belongs to TLS may come before it.
+            while tls.read_exact(&mut greeting).is_err_and(|fault| is_wait(&fault)) {}
             assert_eq!(&greeting, b"hi");
             assert_eq!(secured.version, text);
             let digest = Sha256::digest(identity.key.subject_public_key_info());
@@ -526,7 +462,7 @@ mod tests {
             )
             .unwrap();
             let (mut heard, mut most) = (Vec::new(), 0);
-            let mut piece = vec![0; RECEIVED_AT_ONCE];
+            let mut piece = vec![0; 64 * 1024];
             while heard.len() < words.len() {
                 let count = tls.read(&mut piece).unwrap();
                 assert!(count > 0);
