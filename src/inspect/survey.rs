@@ -57,6 +57,8 @@ pub struct Expected {
     pub links: Vec<Vec<(Uid, Fingerprint)>>,
     /// Messages of which the flags are enough, if they are there.
     pub linked: UidSet,
+    /// Dates are not needed of the others.
+    pub is_undated: bool,
 }
 
 impl Outline {
@@ -71,7 +73,7 @@ impl Outline {
         known_by: KnownBy,
         state: &mut dyn State,
     ) -> Result<Self, StateError> {
-        let Expected { guess, links, linked } = expected;
+        let Expected { guess, links, linked, is_undated } = expected;
         let mut samples = Vec::new();
         if let (Some(id), KnownBy::Headers) = (guess, known_by) {
             let mut known = Vec::new();
@@ -87,8 +89,12 @@ impl Outline {
         let is_short = linked.split_at_octets(THIN_OCTETS_MAX).len() <= 1;
         let thin = if is_short { linked } else { UidSet::new() };
         let all = UidSet::range(Uid::MIN, Uid::MAX);
-        let facts = Items { facts: true, ..Items::default() };
         let flags = Items { flags: true, ..Items::default() };
+        let facts = if is_undated {
+            Items { size: true, ..flags }
+        } else {
+            Items { facts: true, ..Items::default() }
+        };
         let mut sampled = UidSet::new();
         let mut parts = Vec::new();
         for (basis, header) in

@@ -9,6 +9,8 @@ use crate::plan::{
 };
 use crate::planner;
 use crate::planner::{Agreed, Group, GroupFacts, RecipeTable};
+use crate::planning::dates;
+use crate::planning::dates::Waiting;
 use crate::planning::make::{PlanningFault, unreadable};
 use crate::rule::Rules;
 use crate::rule::policy::Empty;
@@ -37,6 +39,8 @@ pub(super) struct Draft<'a> {
     /// Messages of both sides, as far as they were listed.
     pub messages: (u64, u64),
     pub notes: Vec<String>,
+    /// Lines that wait for dates, while lines do.
+    pub waiting: Option<Waiting>,
 }
 
 impl Draft<'_> {
@@ -178,20 +182,15 @@ impl Draft<'_> {
             stopped.is_some() && matches!(action, Action::Copy { .. } | Action::Flags { .. })
         };
         let (mut held, mut fault) = (Vec::new(), None);
-        let mut counts = planner::plan_group(
-            self.rules,
-            group,
-            matched,
-            facts,
-            &mut self.recipes,
-            &mut |action| {
+        let Self { recipes, waiting, .. } = self;
+        let mut counts =
+            planner::plan_group(self.rules, group, matched, facts, recipes, &mut |action| {
                 if hold {
                     held.push(action);
                 } else if !is_stopped(&action) && fault.is_none() {
-                    fault = writer.action(&action).err();
+                    fault = dates::put(waiting, writer, action).err();
                 }
-            },
-        );
+            });
         if let Some(fault) = fault {
             return Err(fault.into());
         }
@@ -204,7 +203,7 @@ impl Draft<'_> {
         }
         for action in held {
             if !is_stopped(&action) {
-                writer.action(&action)?;
+                dates::put(&mut self.waiting, writer, action)?;
             }
         }
         if stopped.is_some() {
@@ -216,18 +215,22 @@ impl Draft<'_> {
         for ((folder, (_, rows)), counts) in group.sources.iter().zip(source).zip(&mut counts) {
             let pair = self.next_pair;
             self.next_pair += 1;
+            if let Some(waiting) = &mut self.waiting {
+                waiting.note(pair, &folder.wire, rows.observed.uid_validity);
+            }
             self.messages.0 += rows.observed.messages;
             let blocked = stopped.or((!rows.complete).then_some(Reason::ListingIncomplete));
             if let Some(reason) = blocked {
                 counts.blocked += 1;
-                writer.action(&Action::Blocked {
+                let whole = Action::Blocked {
                     pair,
                     uid: None,
                     octets: None,
                     date: None,
                     limit: None,
                     reason,
-                })?;
+                };
+                dates::put(&mut self.waiting, writer, whole)?;
             }
             writer.folder(&FolderPair {
                 pair,

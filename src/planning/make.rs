@@ -173,6 +173,7 @@ pub fn make(ends: Ends, given: Order<'_>) -> Result<Planned, PlanningFault> {
         next_pair: 0,
         messages: (0, 0),
         notes: Vec::new(),
+        waiting: None,
     };
     let patience = Patience { clock, stop, reconnect_for };
     let mut making = Making { draft, reading: Reading::new(ends, patience, retries, tell) };

@@ -11,6 +11,7 @@
 //! * Never changes anything on a server: it holds no port that could.
 //! * Never holds more than one folder group, and few folders on the way to it.
 
+mod dates;
 mod draft;
 mod ended;
 mod group;

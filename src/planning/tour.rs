@@ -14,6 +14,7 @@ use crate::matching::{Fate, KnownLink, Matched, Matcher, Step};
 use crate::plan::PlanWriter;
 use crate::planner;
 use crate::planner::{Agreed, Group};
+use crate::planning::dates::Waiting;
 use crate::planning::draft::{Draft, Seen};
 use crate::planning::make::{Making, PlanningFault};
 use crate::planning::queue::Queue;
@@ -28,6 +29,13 @@ const GROUPS_MAX: usize = 200;
 
 /// Links of one tour.
 const LINKS_MAX: usize = 50_000;
+
+/// Messages of one tour whose dates are asked for later, if at all: that many lines may wait for them.
+const UNDATED_MAX: u64 = 50_000;
+
+/// So many messages are worth a round trip more, in which the dates of those are asked for that a plan
+/// names one by one.
+const UNDATED_WORTH: u64 = 20_000;
 
 /// What came of a tour.
 #[derive(Default)]
@@ -66,11 +74,14 @@ impl Making<'_> {
             known_by(destination.abilities().object_id, sides.1),
         );
         let append_limit = destination.abilities().append_limit;
-        let (sketches, known) = self.draft.sketches(groups, sides, known_by)?;
+        let is_undated = (source.is_near() || messages_of(groups) >= UNDATED_WORTH)
+            && groups.first().is_some_and(may_wait);
+        let (sketches, known) = self.draft.sketches(groups, sides, known_by, is_undated)?;
         let mut toured = Toured::default();
         if sketches.is_empty() {
             return Ok(toured);
         }
+        self.draft.waiting = is_undated.then(Waiting::default);
         let (from_source, from_destination) = (Queue::new(), Queue::new());
         let here = folders(groups, &sketches, Side::Source);
         let there = folders(groups, &sketches, Side::Destination);
@@ -100,6 +111,7 @@ impl Making<'_> {
             drop(refusing);
             (planned, [(Side::Source, here.join()), (Side::Destination, there.join())])
         });
+        let waiting = self.draft.waiting.take();
         planned?;
         for (side, read) in read {
             if let Err(error) = read.unwrap_or_else(|panic| resume_unwind(panic)) {
@@ -107,9 +119,29 @@ impl Making<'_> {
                 self.reading.lose(side, error)?;
             }
         }
+        if let Some(waiting) = waiting {
+            self.put_dated(waiting, writer)?;
+        }
         toured.surprised = toured.skipped.len() < sketches.len();
         Ok(toured)
     }
+}
+
+/// Tells whether the lines of a group are few enough to wait.
+fn may_wait(group: &Group) -> bool {
+    messages_of(std::slice::from_ref(group)) <= UNDATED_MAX
+}
+
+/// How many messages the source folders of these groups hold, as far as the server told.
+fn messages_of(groups: &[Group]) -> u64 {
+    let sources = groups.iter().flat_map(|group| &group.sources);
+    sources.filter_map(|source| source.messages).sum()
+}
+
+/// How many messages a folder holds, as far as it was listed.
+fn messages_in(seen: &SideSeen, wire: &WireName) -> Option<u64> {
+    let row = seen.listing.rows.iter().find(|row| row.name == *wire)?;
+    row.status.as_ref()?.messages
 }
 
 /// What tells folders of a side apart that may have changed their names, as far as the listing shows.
@@ -188,15 +220,22 @@ impl Draft<'_> {
         groups: &[Group],
         sides: Sides<'_>,
         known_by: (KnownBy, KnownBy),
+        is_undated: bool,
     ) -> Result<(Vec<Sketch>, Vec<Known>), PlanningFault> {
         let rules = &self.rules.messages;
         let mut sketches = (Vec::new(), Vec::new());
         if rules.search.is_some() || rules.duplicates == Duplicates::First {
             return Ok(sketches);
         }
-        let mut links = 0;
+        let (mut links, mut undated) = (0, 0);
         for group in groups.iter().take(GROUPS_MAX) {
-            let Some((sketch, known)) = self.sketch(group, sides, known_by)? else { break };
+            undated += messages_of(std::slice::from_ref(group));
+            if is_undated && undated > UNDATED_MAX {
+                break;
+            }
+            let Some((sketch, known)) = self.sketch(group, sides, known_by, is_undated)? else {
+                break;
+            };
             links += known.links.len();
             sketches.0.push(sketch);
             sketches.1.push(known);
@@ -213,6 +252,7 @@ impl Draft<'_> {
         group: &Group,
         (here, there): Sides<'_>,
         known_by: (KnownBy, KnownBy),
+        is_undated: bool,
     ) -> Result<Option<(Sketch, Known)>, PlanningFault> {
         let destination = if group.exists {
             self.state.last_folder(Side::Destination, &group.wire)?
@@ -231,8 +271,7 @@ impl Draft<'_> {
             sources.push(expected);
         }
         let unlinked = |seen: &SideSeen, wire: &WireName, expected: &Expected| {
-            let row = seen.listing.rows.iter().find(|row| row.name == *wire)?;
-            Some(row.status.as_ref()?.messages? > expected.linked.len())
+            Some(messages_in(seen, wire)? > expected.linked.len())
         };
         let mut new = group.sources.iter().zip(&sources);
         let new =
@@ -241,10 +280,16 @@ impl Draft<'_> {
         if new && is_foreign {
             return Ok(None);
         }
-        if !is_told_by_flags(&self.rules.messages) {
+        let is_told_by_flags = is_told_by_flags(&self.rules.messages);
+        if !is_told_by_flags {
             for expected in sources.iter_mut().chain([&mut copies]) {
                 expected.linked = UidSet::new();
             }
+        }
+        // A message that goes to a folder without mail is compared with none.
+        let is_fresh = !group.exists || messages_in(there, &group.wire) == Some(0);
+        for expected in &mut sources {
+            expected.is_undated = is_undated && is_fresh && is_told_by_flags;
         }
         let sources: Result<_, _> =
             sources.into_iter().map(|expected| self.outline(expected, known_by.0)).collect();

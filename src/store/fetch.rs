@@ -5,12 +5,17 @@ use crate::store::chunk::Chunk;
 
 /// What a scan asks for besides the UID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an item of the command")]
 pub struct Items {
     /// FLAGS, INTERNALDATE and RFC822.SIZE.
     pub facts: bool,
     /// FLAGS alone, which costs a server much less: for messages of which the rest is known. A part of
     /// `facts`.
     pub flags: bool,
+    /// RFC822.SIZE alone. A part of `facts`.
+    pub size: bool,
+    /// INTERNALDATE alone, which costs some servers more than all else. A part of `facts`.
+    pub date: bool,
     /// MODSEQ, where the folder keeps one.
     pub mod_seq: bool,
     /// Header fields, as pieces of the row.

@@ -27,11 +27,15 @@ impl Wanted {
             Self::Presence => "(UID FLAGS)".to_owned(),
             Self::Scan(items) => {
                 let mut words = String::from("(UID");
-                if items.facts {
-                    words.push_str(" FLAGS INTERNALDATE RFC822.SIZE");
-                } else if items.flags {
-                    words.push_str(" FLAGS");
-                }
+                let asked = [
+                    (items.flags, " FLAGS"),
+                    (items.date, " INTERNALDATE"),
+                    (items.size, " RFC822.SIZE"),
+                ];
+                asked
+                    .iter()
+                    .filter(|(alone, _)| items.facts || *alone)
+                    .for_each(|(_, word)| words.push_str(word));
                 if items.mod_seq {
                     words.push_str(" MODSEQ");
                 }
@@ -73,7 +77,10 @@ impl Wanted {
             Self::Scan(items) => {
                 let mod_seq = !items.mod_seq || row.saw(Item::ModSeq);
                 let flags = !items.flags || row.saw(Item::Flags);
-                content && mod_seq && flags && (!items.facts || facts_are_in(row))
+                let size = !items.size || row.saw(Item::Size);
+                let date = !items.date || row.saw(Item::InternalDate);
+                let facts = !items.facts || facts_are_in(row);
+                content && mod_seq && flags && size && date && facts
             }
         }
     }
@@ -87,6 +94,8 @@ impl Wanted {
             Self::Scan(items) => match self.content() {
                 Some(item) => row.saw(item),
                 None if items.facts => row.saw(Item::Size) || row.saw(Item::InternalDate),
+                None if items.size => row.saw(Item::Size),
+                None if items.date => row.saw(Item::InternalDate),
                 None if items.flags => row.saw(Item::Flags),
                 None => true,
             },

@@ -171,8 +171,14 @@ fn asked(command: &str) -> UidSet {
     }
 }
 
-const FACTS: Items =
-    Items { facts: true, flags: false, mod_seq: false, header: HeaderFields::None };
+const FACTS: Items = Items {
+    facts: true,
+    flags: false,
+    size: false,
+    date: false,
+    mod_seq: false,
+    header: HeaderFields::None,
+};
 
 #[test]
 fn bodies_come_whole_with_their_facts() {

@@ -55,6 +55,8 @@ pub struct Options {
     pub batch: usize,
     /// The order of rows.
     pub row_order: RowOrder,
+    /// It answers as if it were in the same house.
+    pub is_near: bool,
 }
 
 impl Default for Options {
@@ -102,6 +104,7 @@ impl Default for Options {
             window: 8,
             batch: 4,
             row_order: RowOrder::Ascending,
+            is_near: false,
         }
     }
 }

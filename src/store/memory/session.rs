@@ -103,20 +103,15 @@ impl MemorySession {
 
     /// The row's head, as far as it is asked for.
     fn head(&self, mail: &Mail, items: Items) -> RowHead {
-        let facts = if items.facts {
-            RowHead {
-                flags: mail.flags.clone(),
-                internal_date: Some(mail.date),
-                size: Some(self.size(&mail.octets)),
-                ..RowHead::default()
-            }
-        } else if items.flags {
-            RowHead { flags: mail.flags.clone(), ..RowHead::default() }
-        } else {
-            RowHead::default()
-        };
+        let Items { facts, .. } = items;
         let told = items.mod_seq && self.options.abilities.condstore;
-        RowHead { mod_seq: told.then_some(mail.mod_seq), ..facts }
+        RowHead {
+            flags: if facts || items.flags { mail.flags.clone() } else { FlagSet::new() },
+            internal_date: (facts || items.date).then_some(mail.date),
+            size: (facts || items.size).then(|| self.size(&mail.octets)),
+            mod_seq: told.then_some(mail.mod_seq),
+            body_octets: None,
+        }
     }
 
     fn size(&self, octets: &[u8]) -> u64 {
@@ -222,7 +217,7 @@ impl Look for MemorySession {
     }
 
     fn is_near(&self) -> bool {
-        false
+        self.options.is_near
     }
 
     fn list(&mut self) -> Result<Listing, StoreError> {

@@ -77,6 +77,7 @@ fn options(number: u32, kind: u8) -> Options {
     options.abilities.list_status = kind & 2 != 0;
     options.abilities.condstore = kind & 4 != 0;
     options.same_uid_validity = kind & 8 != 0;
+    options.is_near = kind & 16 != 0;
     options
 }
 
@@ -85,12 +86,15 @@ proptest! {
 
     #[test]
     fn a_plan_made_in_passing_is_the_one_made_with_care(
-        kinds in (0..16_u8, 0..16_u8),
+        kinds in (0..32_u8, 0..16_u8),
+        ceiling in prop_oneof![Just(None), Just(Some(70))],
         there in prop_oneof![Just(""), Just("INBOX: a z"), Just("Work: r y | Lists: w w")],
         nights in proptest::collection::vec(changes(), 1..3),
     ) {
         let (here, to) = (options(1, kinds.0), options(2, kinds.1));
         let mut world = World::of(here, SOURCE, to, there);
+        world.rules.message_ceiling = ceiling;
+        world.rules.messages.deleted = if ceiling.is_some() { Deleted::Keep } else { Deleted::Skip };
         for night in nights {
             let (in_passing, with_care) = both_tries(&mut world);
             prop_assert_eq!(lines(&in_passing), lines(&with_care));
@@ -188,6 +192,65 @@ fn folders_that_changed_places_are_not_taken_for_each_other() {
         assert_eq!(in_passing.lines(), with_care.lines(), "{kind}");
         assert_eq!(in_passing.totals().copies, 4, "{kind}");
     }
+}
+
+/// The messages of which dates alone were asked for since the log began, by folder.
+fn dated(server: &MemoryServer) -> Vec<String> {
+    let dated = |operation: Operation| match operation {
+        Operation::Scan { folder, uids, items } if items.date => {
+            Some(format!("{}: {uids}", String::from_utf8_lossy(folder.as_octets())))
+        }
+        _ => None,
+    };
+    server.log().into_iter().filter_map(dated).collect()
+}
+
+/// Tells whether all is asked of any message since the log began.
+fn asks_for_facts(server: &MemoryServer) -> bool {
+    let facts =
+        |operation: &Operation| matches!(operation, Operation::Scan { items, .. } if items.facts);
+    server.log().iter().any(facts)
+}
+
+#[test]
+fn from_a_near_server_dates_are_read_of_what_the_plan_names_one_by_one_only() {
+    let source = "INBOX: a b/D c d/D | Work: e f | Lists: g h i/D";
+    let far = World::of(options(1, 0), source, options(2, 2), "").plan();
+    let mut world = World::of(options(1, 16), source, options(2, 2), "");
+    let plan = world.plan();
+    assert_eq!(plan.lines()[1..], far.lines()[1..]);
+    assert_eq!(dated(&world.source), ["INBOX: 2,4", "Lists: 3"]);
+    assert!(!asks_for_facts(&world.source));
+    // Where there is mail to compare with, or a rule asks for it, all dates are read.
+    let mut world = World::of(options(1, 16), "INBOX: a b", options(2, 0), "");
+    world.rules.messages.larger_than = Some(1);
+    world.plan();
+    assert!(asks_for_facts(&world.source) && dated(&world.source).is_empty());
+}
+
+#[test]
+fn dates_that_cannot_be_had_leave_a_plan_without_them() {
+    let source = "INBOX: a b/D | Work: c/D";
+    let is_dated =
+        |operation: &Operation| matches!(operation, Operation::Scan { items, .. } if items.date);
+    // A connection that is lost over them is made anew.
+    let mut world = World::of(options(1, 16), source, options(2, 0), "");
+    world.source.when(is_dated, |_| Then::Lose);
+    let far = World::of(options(1, 0), source, options(2, 0), "").plan();
+    assert_eq!(world.plan().lines()[1..], far.lines()[1..]);
+    // A folder that was made anew meanwhile has other messages under these UIDs.
+    let mut world = World::of(options(1, 16), source, options(2, 0), "");
+    let opened = std::cell::Cell::new(0);
+    let opens_again = move |operation: &Operation| {
+        opened.set(opened.get() + i32::from(matches!(operation, Operation::Open(_))));
+        opened.get() > 2
+    };
+    world.source.when(opens_again, |account| {
+        account.replace("Work");
+        Then::Go
+    });
+    let lines = format!("{:?}", world.plan().lines());
+    assert_eq!(lines.matches("date: Some").count(), 1, "{lines}");
 }
 
 /// Tells whether anybody looked at headers since the log began.

@@ -46,6 +46,20 @@ pub(crate) fn scan_tells_only_what_was_asked(ground: &mut dyn Ground) {
     assert_eq!(rows.by_uid.len(), 3);
     let head = rows.head(kept[0].uid);
     assert_eq!((head.internal_date, head.size, head.mod_seq), (None, None, None));
+    let items = Items { flags: true, size: true, ..Items::default() };
+    let (rows, outcome) = scan(&mut *session, &name, &all(), items);
+    assert!(outcome.complete);
+    for kept in &kept {
+        let head = rows.head(kept.uid);
+        assert_eq!((head.internal_date, head.size), (None, Some(kept.octets.len() as u64)));
+        assert_eq!(head.flags, kept.flags);
+    }
+    let items = Items { date: true, ..Items::default() };
+    let (rows, _) = scan(&mut *session, &name, &all(), items);
+    for kept in &kept {
+        let head = rows.head(kept.uid);
+        assert_eq!((head.internal_date.unwrap().instant(), head.size), (kept.date, None));
+    }
     let keeps = session.open(&name).unwrap().highest_mod_seq;
     let items = Items { mod_seq: true, ..FACTS };
     let (rows, _) = scan(&mut *session, &name, &all(), items);

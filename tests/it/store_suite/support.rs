@@ -115,6 +115,8 @@ pub(crate) fn all() -> UidSet {
 pub(crate) const FACTS: Items = Items {
     facts: true,
     flags: false,
+    size: false,
+    date: false,
     mod_seq: false,
     header: mailferry::store::HeaderFields::None,
 };
