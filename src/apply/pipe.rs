@@ -62,6 +62,9 @@ impl Piece {
 /// What the beginning of a message counts for, in octets.
 const BEGIN_OCTETS: usize = 200;
 
+/// What a piece counts for besides its block, in octets.
+const PIECE_OCTETS: usize = 100;
+
 /// So many octets wake the writer before their message is whole: more than one block.
 const MUCH: usize = 80 << 10;
 
@@ -91,7 +94,7 @@ struct Inner {
 }
 
 impl Pipe {
-    /// Makes a pipe that holds at most `capacity` octets, and one piece more.
+    /// Makes a pipe of this capacity, in octets.
     pub(super) fn new(capacity: usize) -> Self {
         let inner = Inner {
             pieces: VecDeque::new(),
@@ -126,7 +129,8 @@ impl Pipe {
         }
         if let Piece::Octets(chunk, octets) = &mut piece {
             let block = Some(chunk.block_address());
-            *octets = if inner.counted == block { 0 } else { chunk.block_octets() };
+            let is_new = inner.counted != block;
+            *octets = PIECE_OCTETS + if is_new { chunk.block_octets() } else { 0 };
             inner.counted = block;
         }
         inner.octets += piece.octets();
@@ -326,7 +330,7 @@ mod tests {
         for rest in [&mut first, &mut second] {
             (0..3).for_each(|_| assert!(pipe.octets(&rest.split_to(5))));
         }
-        assert_eq!(pipe.lock().octets, BEGIN_OCTETS + 2_000);
+        assert_eq!(pipe.lock().octets, BEGIN_OCTETS + 2_000 + 6 * PIECE_OCTETS);
         pipe.end(Fingerprint::default());
         pipe.next(Wait::No).unwrap();
         pipe.pour(&mut |_| Ok(())).unwrap();

@@ -11,13 +11,16 @@ use crate::store::Chunk;
 /// that a block that is held is half full at least.
 const SHARED_OCTETS_MIN: usize = BUFFER_OCTETS / 2;
 
-/// Most blocks that are kept for another use.
-const BLOCKS_MAX: usize = 160;
+/// Most blocks that are kept for another use: what a lane's pipe may hold, and some.
+const BLOCKS_MAX: usize = 72;
+
+/// How many blocks are asked whether they are free before another one is made.
+const TRIES: usize = 8;
 
 /// The blocks of one connection.
 #[derive(Default)]
 pub(super) struct Blocks {
-    /// Those that were handed on, the oldest first, which is the order in which they come free.
+    /// Those that were handed on, the oldest first, which is the order in which most come free.
     used: VecDeque<Arc<[u8]>>,
     /// One that nobody else holds.
     spare: Option<Arc<[u8]>>,
@@ -45,6 +48,8 @@ impl Blocks {
             other => {
                 let chunk = other.map(|count| Chunk::from(&room[..count]));
                 self.spare = Some(block);
+                // While little comes at a time, others lie idle.
+                drop(self.free());
                 chunk
             }
         }
@@ -58,9 +63,19 @@ impl Blocks {
         if self.used.len() > BLOCKS_MAX {
             self.used.pop_front();
         }
-        let is_free = self.used.front_mut().is_some_and(|block| Arc::get_mut(block).is_some());
-        let free = if is_free { self.used.pop_front() } else { None };
-        free.unwrap_or_else(|| vec![0; BUFFER_OCTETS].into())
+        self.free().unwrap_or_else(|| vec![0; BUFFER_OCTETS].into())
+    }
+
+    /// One that was handed on and that nobody holds any more. One that is held long stands in nobody's way.
+    fn free(&mut self) -> Option<Arc<[u8]>> {
+        for _ in 0..self.used.len().min(TRIES) {
+            let mut block = self.used.pop_front()?;
+            if Arc::get_mut(&mut block).is_some() {
+                return Some(block);
+            }
+            self.used.push_back(block);
+        }
+        None
     }
 }
 
@@ -98,6 +113,21 @@ mod tests {
         assert_eq!((&*little, little.block_octets()), (&[7; 5][..], 5));
         assert!(blocks.receive(|_| Err(io::ErrorKind::WouldBlock.into())).is_err());
         assert!(blocks.used.is_empty() && blocks.spare.is_some());
+    }
+
+    #[test]
+    fn one_that_is_held_long_does_not_keep_others_from_being_used_again() {
+        let mut blocks = Blocks::default();
+        let held = blocks.receive(full(1)).unwrap();
+        for _ in 0..100 {
+            blocks.receive(full(2)).unwrap();
+        }
+        assert_eq!((blocks.used.len(), held[0]), (2, 1));
+        // What lies idle is let go while little comes.
+        for _ in 0..3 {
+            blocks.receive(|_| Ok(1)).unwrap();
+        }
+        assert_eq!(blocks.used.len(), 1);
     }
 
     #[test]

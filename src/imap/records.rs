@@ -1,7 +1,7 @@
 //! TLS records over a socket.
 //!
-//! Uses rustls without its own buffers: what it receives it opens where it lies, and what it seals goes
-//! into one buffer that leaves at one go. With its buffers each octet was moved three times more.
+//! Uses rustls without the buffers of its connections: what is received is opened where it lies, and what
+//! is sealed goes into one buffer that leaves at one go. With those each octet was moved three times more.
 //!
 //! # Never
 //!
@@ -74,6 +74,8 @@ pub(super) struct Records<S> {
     ended: bool,
     /// What TLS minded, after which it is not asked again.
     fault: Option<Error>,
+    /// What the socket minded when octets were taken already.
+    unsent: Option<io::Error>,
 }
 
 impl<S: Read + Write> Records<S> {
@@ -91,6 +93,7 @@ impl<S: Read + Write> Records<S> {
             small: Vec::new(),
             ended: false,
             fault: None,
+            unsent: None,
         }
     }
 
@@ -207,6 +210,9 @@ impl<S: Read + Write> Records<S> {
     ///
     /// The socket's.
     pub(super) fn send(&mut self) -> io::Result<()> {
+        if let Some(fault) = self.unsent.take() {
+            return Err(fault);
+        }
         let sealed = &mut self.sealed;
         let mut progress = Progress::default();
         while sealed.sent < sealed.end {
@@ -338,11 +344,10 @@ impl<S: Read + Write> Write for Records<S> {
             count += piece.len();
         }
         self.seal_small()?;
-        match self.send() {
-            // A socket that is full is told by the next write, or the flush.
-            Err(fault) if !is_wait(&fault) => Err(fault),
-            _ => Ok(count),
-        }
+        // What the socket minds is told by the next write, or the flush: some of what was taken may have
+        // left already.
+        self.unsent = self.send().err().filter(|fault| !is_wait(fault));
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -437,6 +442,8 @@ mod tests {
         is_cut: bool,
         /// The client said that it minds something.
         is_told: bool,
+        /// How many octets it still takes before the connection breaks.
+        takes: usize,
         /// Octets that are changed on the way, by how many went before them.
         changes: BTreeMap<usize, u8>,
         went: usize,
@@ -479,7 +486,11 @@ mod tests {
     impl Write for Far {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
             self.turn()?;
-            let most = self.most.min(octets.len());
+            let most = self.most.min(octets.len()).min(self.takes);
+            if most == 0 {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            self.takes -= most;
             let mut taken = &octets[..most];
             while !taken.is_empty() {
                 self.server.read_tls(&mut taken).unwrap();
@@ -532,6 +543,7 @@ mod tests {
             is_ready: false,
             is_cut: false,
             is_told: false,
+            takes: usize::MAX,
             changes: BTreeMap::new(),
             went: 0,
         };
@@ -636,6 +648,49 @@ mod tests {
         }
         records.flush().unwrap();
         assert!(records.socket.heard == answer.repeat(6));
+    }
+
+    #[test]
+    fn octets_that_may_have_left_are_never_counted_short() {
+        let mut records = connected(&TLS13, usize::MAX, false);
+        records.socket.takes = 40_000;
+        let all = words(100_000);
+        // Two records leave whole.
+        assert_eq!(records.write(&all).unwrap(), all.len());
+        assert_eq!(records.socket.heard.len(), 32_768);
+        let fault = records.write(b"more").unwrap_err();
+        assert_eq!(fault.kind(), io::ErrorKind::ConnectionReset);
+        assert!(records.flush().is_err());
+    }
+
+    #[test]
+    fn parting_words_behind_the_handshake_are_read() {
+        for version in [&TLS13, &TLS12] {
+            let mut records = fresh(version, usize::MAX, false);
+            let (mut is_said, mut ended) = (false, false);
+            for _ in 0..40 {
+                while records.send().is_err() {}
+                if !is_said && !records.socket.server.is_handshaking() {
+                    records.socket.say(b"* BYE");
+                    records.socket.server.send_close_notify();
+                    records.socket.hand_over();
+                    is_said = true;
+                }
+                match records.advance().unwrap() {
+                    Next::Receive => records.receive().unwrap(),
+                    Next::Ended => {
+                        ended = true;
+                        break;
+                    }
+                    Next::Anything if is_said => break,
+                    Next::Anything | Next::Send | Next::Opened => {}
+                }
+            }
+            assert!(!records.connection().is_handshaking());
+            assert!(ended || *version == TLS13, "they came along");
+            assert_eq!(read_all(&mut records, 5, 100), b"* BYE");
+            assert_eq!(records.read(&mut [0; 9]).unwrap(), 0);
+        }
     }
 
     #[test]

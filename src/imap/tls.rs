@@ -117,6 +117,8 @@ fn shake_hands(tls: &mut Tls, name: &str, timeout: Duration) -> Result<(), Store
         match tls.advance() {
             Ok(Next::Anything) => return Ok(()),
             Ok(Next::Send | Next::Opened) => {}
+            // Parting words that came along are read like any others.
+            Ok(Next::Ended) if !tls.connection().is_handshaking() => return Ok(()),
             Ok(Next::Ended) => return Err(closed()),
             Ok(Next::Receive) => match tls.receive() {
                 Ok(()) => {}

@@ -24,6 +24,9 @@ pub(super) const BUFFER_OCTETS: usize = 64 * 1024;
 /// Chunks from this size on leave from where they lie, in octets: below it a copy costs less.
 const CHUNK_OCTETS_MIN: usize = 2 * 1024;
 
+/// Blocks that wait for a socket at most: chunks of more of them leave at once.
+const BLOCKS_QUEUED_MAX: usize = 4;
+
 /// Longest line that is read, in octets, literals not counted.
 const LINE_OCTETS_MAX: usize = 1 << 20;
 
@@ -64,6 +67,8 @@ pub(super) struct Wire {
     chunks: Vec<(usize, Chunk)>,
     /// Octets that are queued.
     queued: usize,
+    /// Blocks that the chunks hold.
+    blocks_queued: usize,
     timeout: Duration,
     /// Since the last octet that was sent; nothing until the first one that comes back.
     progress: Option<Progress>,
@@ -119,6 +124,7 @@ impl Wire {
             output: Vec::with_capacity(BUFFER_OCTETS),
             chunks: Vec::new(),
             queued: 0,
+            blocks_queued: 0,
             timeout,
             progress: None,
             tags: 0,
@@ -179,9 +185,12 @@ impl Wire {
         if self.queued + chunk.len() > BUFFER_OCTETS && self.queued >= BUFFER_OCTETS / 2 {
             self.flush()?;
         }
+        let last = self.chunks.last().map(|(_, last)| last.block_address());
+        self.blocks_queued += usize::from(last != Some(chunk.block_address()));
         self.chunks.push((self.output.len(), chunk.clone()));
         self.queued += chunk.len();
-        if self.queued >= BUFFER_OCTETS { self.flush() } else { Ok(()) }
+        let is_full = self.queued >= BUFFER_OCTETS || self.blocks_queued >= BLOCKS_QUEUED_MAX;
+        if is_full { self.flush() } else { Ok(()) }
     }
 
     /// Hands everything queued to the socket.
@@ -198,7 +207,8 @@ impl Wire {
         pieces.push(IoSlice::new(&output[from..]));
         let sent = self.send(&mut pieces);
         drop(pieces);
-        (self.output, self.chunks, self.queued) = (output, chunks, 0);
+        (self.output, self.chunks) = (output, chunks);
+        (self.queued, self.blocks_queued) = (0, 0);
         self.output.clear();
         self.chunks.clear();
         sent

@@ -216,7 +216,7 @@ impl Draft<'_> {
             let pair = self.next_pair;
             self.next_pair += 1;
             if let Some(waiting) = &mut self.waiting {
-                waiting.note(pair, &folder.wire, rows.observed.uid_validity);
+                waiting.note(pair, &folder.wire, &rows.observed);
             }
             self.messages.0 += rows.observed.messages;
             let blocked = stopped.or((!rows.complete).then_some(Reason::ListingIncomplete));

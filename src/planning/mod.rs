@@ -9,7 +9,8 @@
 //! # Never
 //!
 //! * Never changes anything on a server: it holds no port that could.
-//! * Never holds more than one folder group, and few folders on the way to it.
+//! * Never holds more than one folder group, few folders on the way to it, and of one tour the lines that
+//!   wait for dates.
 
 mod dates;
 mod draft;

@@ -14,7 +14,7 @@ use crate::matching::{Fate, KnownLink, Matched, Matcher, Step};
 use crate::plan::PlanWriter;
 use crate::planner;
 use crate::planner::{Agreed, Group};
-use crate::planning::dates::Waiting;
+use crate::planning::dates::{MESSAGES_MAX, Waiting};
 use crate::planning::draft::{Draft, Seen};
 use crate::planning::make::{Making, PlanningFault};
 use crate::planning::queue::Queue;
@@ -29,9 +29,6 @@ const GROUPS_MAX: usize = 200;
 
 /// Links of one tour.
 const LINKS_MAX: usize = 50_000;
-
-/// Messages of one tour whose dates are asked for later, if at all: that many lines may wait for them.
-const UNDATED_MAX: u64 = 50_000;
 
 /// So many messages are worth a round trip more, in which the dates of those are asked for that a plan
 /// names one by one.
@@ -51,6 +48,8 @@ pub(super) struct Toured {
 struct Sketch {
     sources: Vec<Outline>,
     destination: Option<Outline>,
+    /// Dates of its messages are asked for later, of those that the plan names.
+    is_undated: bool,
 }
 
 /// A folder that was read.
@@ -81,6 +80,7 @@ impl Making<'_> {
         if sketches.is_empty() {
             return Ok(toured);
         }
+        let is_undated = sketches.iter().any(|sketch| sketch.is_undated);
         self.draft.waiting = is_undated.then(Waiting::default);
         let (from_source, from_destination) = (Queue::new(), Queue::new());
         let here = folders(groups, &sketches, Side::Source);
@@ -129,7 +129,7 @@ impl Making<'_> {
 
 /// Tells whether the lines of a group are few enough to wait.
 fn may_wait(group: &Group) -> bool {
-    messages_of(std::slice::from_ref(group)) <= UNDATED_MAX
+    messages_of(std::slice::from_ref(group)) <= MESSAGES_MAX
 }
 
 /// How many messages the source folders of these groups hold, as far as the server told.
@@ -229,13 +229,15 @@ impl Draft<'_> {
         }
         let (mut links, mut undated) = (0, 0);
         for group in groups.iter().take(GROUPS_MAX) {
-            undated += messages_of(std::slice::from_ref(group));
-            if is_undated && undated > UNDATED_MAX {
-                break;
-            }
             let Some((sketch, known)) = self.sketch(group, sides, known_by, is_undated)? else {
                 break;
             };
+            if sketch.is_undated {
+                undated += messages_of(std::slice::from_ref(group));
+                if undated > MESSAGES_MAX {
+                    break;
+                }
+            }
             links += known.links.len();
             sketches.0.push(sketch);
             sketches.1.push(known);
@@ -288,13 +290,14 @@ impl Draft<'_> {
         }
         // A message that goes to a folder without mail is compared with none.
         let is_fresh = !group.exists || messages_in(there, &group.wire) == Some(0);
+        let is_undated = is_undated && is_fresh && is_told_by_flags;
         for expected in &mut sources {
-            expected.is_undated = is_undated && is_fresh && is_told_by_flags;
+            expected.is_undated = is_undated;
         }
         let sources: Result<_, _> =
             sources.into_iter().map(|expected| self.outline(expected, known_by.0)).collect();
         let destination = if group.exists { Some(self.outline(copies, known_by.1)?) } else { None };
-        Ok(Some((Sketch { sources: sources?, destination }, known)))
+        Ok(Some((Sketch { sources: sources?, destination, is_undated }, known)))
     }
 
     fn outline(&mut self, expected: Expected, known_by: KnownBy) -> Result<Outline, PlanningFault> {

@@ -1,5 +1,6 @@
 //! Octets that go from a socket to a socket without being copied.
 
+use std::fmt;
 use std::ops::Deref;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 ///
 /// As long as one chunk of a block is there, the whole block is held in memory
 /// ([`block_octets`](Self::block_octets)): who keeps chunks counts blocks.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Chunk {
     block: Arc<[u8]>,
     from: usize,
@@ -50,6 +51,13 @@ impl Deref for Chunk {
 
     fn deref(&self) -> &[u8] {
         &self.block[self.from..self.to]
+    }
+}
+
+impl fmt::Debug for Chunk {
+    /// Never the rest of the block, which is of other messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chunk({} octets)", self.len())
     }
 }
 

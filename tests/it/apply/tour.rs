@@ -233,13 +233,20 @@ fn dates_that_cannot_be_had_leave_a_plan_without_them() {
     let source = "INBOX: a b/D | Work: c/D";
     let is_dated =
         |operation: &Operation| matches!(operation, Operation::Scan { items, .. } if items.date);
-    // A connection that is lost over them is made anew.
-    let mut world = World::of(options(1, 16), source, options(2, 0), "");
+    // A connection that is lost over them once is made anew.
+    let mut world = World::of(options(1, 16), source, options(2, 2), "");
     world.source.when(is_dated, |_| Then::Lose);
-    let far = World::of(options(1, 0), source, options(2, 0), "").plan();
+    let far = World::of(options(1, 0), source, options(2, 2), "").plan();
     assert_eq!(world.plan().lines()[1..], far.lines()[1..]);
+    // One that is lost each time leaves none.
+    let mut world = World::of(options(1, 16), source, options(2, 2), "");
+    world.settings.retries = 1;
+    world.source.when(is_dated, |_| Then::Lose);
+    world.source.when(is_dated, |_| Then::Lose);
+    let lines = format!("{:?}", world.plan().lines());
+    assert!(lines.contains("MarkedDeleted") && !lines.contains("date: Some"), "{lines}");
     // A folder that was made anew meanwhile has other messages under these UIDs.
-    let mut world = World::of(options(1, 16), source, options(2, 0), "");
+    let mut world = World::of(options(1, 16), source, options(2, 2), "");
     let opened = std::cell::Cell::new(0);
     let opens_again = move |operation: &Operation| {
         opened.set(opened.get() + i32::from(matches!(operation, Operation::Open(_))));
