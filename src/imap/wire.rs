@@ -24,8 +24,8 @@ pub(super) const BUFFER_OCTETS: usize = 64 * 1024;
 /// Chunks from this size on leave from where they lie, in octets: below it a copy costs less.
 const CHUNK_OCTETS_MIN: usize = 2 * 1024;
 
-/// Blocks that wait for a socket at most: chunks of more of them leave at once.
-const BLOCKS_QUEUED_MAX: usize = 4;
+/// Octets of blocks that wait for a socket at most: chunks of more of them leave at once.
+const BLOCKS_QUEUED_MAX: usize = 4 * BUFFER_OCTETS;
 
 /// Longest line that is read, in octets, literals not counted.
 const LINE_OCTETS_MAX: usize = 1 << 20;
@@ -67,7 +67,7 @@ pub(super) struct Wire {
     chunks: Vec<(usize, Chunk)>,
     /// Octets that are queued.
     queued: usize,
-    /// Blocks that the chunks hold.
+    /// Octets of the blocks that the chunks hold.
     blocks_queued: usize,
     timeout: Duration,
     /// Since the last octet that was sent; nothing until the first one that comes back.
@@ -186,7 +186,9 @@ impl Wire {
             self.flush()?;
         }
         let last = self.chunks.last().map(|(_, last)| last.block_address());
-        self.blocks_queued += usize::from(last != Some(chunk.block_address()));
+        if last != Some(chunk.block_address()) {
+            self.blocks_queued += chunk.block_octets();
+        }
         self.chunks.push((self.output.len(), chunk.clone()));
         self.queued += chunk.len();
         let is_full = self.queued >= BUFFER_OCTETS || self.blocks_queued >= BLOCKS_QUEUED_MAX;
