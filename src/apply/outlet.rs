@@ -406,6 +406,10 @@ impl AppendQueue for Outlet<'_> {
         });
     }
 
+    fn is_bulk(&self) -> bool {
+        self.legs.iter().all(|leg| leg.keep == 0)
+    }
+
     fn ended(&self) -> bool {
         self.over || self.room == 0 || self.pipe.is_over()
     }

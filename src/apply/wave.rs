@@ -120,14 +120,12 @@ impl<'r> Run<'r> {
         })
     }
 
-    /// Tells whether it is still open if one of the lines is worth compressing. That is decided when
-    /// nothing is under way.
+    /// Tells whether it is still open if the source's line is worth compressing. That is decided before
+    /// all of it is asked for; the destination's may come to rest whenever it has proved slow.
     fn is_worth_a_sample(&mut self, groups: &[Group], rest: &[usize]) -> Result<bool, Trouble> {
         let sets = rest.iter().flat_map(|&number| groups[number].all_sets());
         let octets: u64 = sets.map(|(_, set)| set.octets).sum();
-        let (source, destination) = self.both()?;
-        let undecided = source.wants_measuring() || destination.wants_measuring();
-        Ok(undecided && octets >= SAMPLE_WORTH)
+        Ok(octets >= SAMPLE_WORTH && self.source()?.wants_measuring())
     }
 
     /// Opens folders that may hold something, and returns the numbers of those that are as they should

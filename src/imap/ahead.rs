@@ -66,7 +66,7 @@ impl Session {
         commands: &[Command],
         each: &mut Each<'_>,
     ) -> Result<(), StoreError> {
-        self.ahead(|session, exchange| {
+        self.ahead(None, |session, exchange| {
             let mut ahead: VecDeque<(String, usize, usize)> = VecDeque::new();
             let mut octets = 0;
             let mut waiting = commands.iter().enumerate().peekable();

@@ -27,6 +27,10 @@ impl AppendQueue for CleanQueue<'_> {
         self.queue.coming(each);
     }
 
+    fn is_bulk(&self) -> bool {
+        self.queue.is_bulk()
+    }
+
     fn ended(&self) -> bool {
         self.queue.ended()
     }

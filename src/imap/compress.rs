@@ -33,10 +33,15 @@ use crate::store::StoreError;
 /// 30 to 60 MB/s of mail on one core; what it sends compressed can be no faster.
 const WORTH_BELOW_READING: u64 = 30_000_000;
 
-/// Below this, in octets a second, writing is compressed. Ours makes 160 MB/s of text and 300 of
-/// attachments, and servers read 300 and more, one after the other where nothing overlaps: a quarter
-/// less to send, as of attachments, gains below some 40 MB/s. A third of that: what is measured has the time
-/// in it that the server takes to store mail, and a busy server is not to be given more to do.
+/// So many times as much may come over all connections of the account together, which is the cores that
+/// a server is thought to spare for one account: where each of many connections gets little of a server
+/// that is busy, it is not the line, and compression would make it busier.
+const CORES: u64 = 2;
+
+/// Below this, in octets a second over all connections of the account, writing is compressed. Ours makes
+/// 160 MB/s of text and 300 of attachments, and servers read 300 and more, one after the other where
+/// nothing overlaps: a quarter less to send, as of attachments, gains below some 40 MB/s. A third of that:
+/// what is measured has the time in it that the server takes to store mail.
 const WORTH_BELOW_WRITING: u64 = 13_500_000;
 
 /// What all sessions with one server share.
@@ -85,12 +90,14 @@ impl Compressor {
         self.state
     }
 
-    /// Tells whether [`consider`](Self::consider) would do anything: worth bringing the line to rest for.
+    /// Tells whether there is anything new to decide by.
     pub(super) fn is_due(&self, wire: &Wire) -> bool {
         match self.state {
             Compression::Undecided if self.agreement.wish == Compress::On => true,
             Compression::Undecided => {
-                self.agreement.found() != self.state || wire.pace().measured().is_some()
+                self.agreement.found() != self.state
+                    || wire.pace().is_near()
+                    || wire.pace().measured().is_some()
             }
             Compression::NotWorth(_) => {
                 !matches!(self.agreement.found(), Compression::NotWorth(_))
@@ -102,7 +109,7 @@ impl Compressor {
 
     /// Decides, as far as enough is known, and has the wire compress where that is worth it. Nothing
     /// may be in flight. Cheap where there is nothing to decide: call it whenever the line is at rest.
-    /// `heard` gets what the server tells meanwhile.
+    /// `connections` of the account are open; `heard` gets what the server tells meanwhile.
     ///
     /// # Errors
     ///
@@ -110,48 +117,56 @@ impl Compressor {
     pub(super) fn consider(
         &mut self,
         wire: &mut Wire,
+        connections: usize,
         heard: &mut dyn FnMut(Data),
     ) -> Result<(), StoreError> {
+        match self.decide(wire, connections) {
+            Some(why) => self.turn_on(wire, why, heard),
+            None => Ok(()),
+        }
+    }
+
+    /// Decides, as far as enough is known; returns why the wire is to compress from now on, if it is.
+    /// That is worth bringing the line to rest for.
+    pub(super) fn decide(&mut self, wire: &mut Wire, connections: usize) -> Option<Compression> {
         if !self.is_due(wire) {
-            return Ok(());
+            return None;
         }
         match self.agreement.found() {
             Compression::Refused => self.state = Compression::Refused,
-            _ if self.agreement.wish == Compress::On => {
-                return self.turn_on(wire, Compression::Demanded, heard);
-            }
+            _ if self.agreement.wish == Compress::On => return Some(Compression::Demanded),
             Compression::Near => self.state = Compression::Near,
-            worth @ Compression::Worth(_) => return self.turn_on(wire, worth, heard),
-            found => return self.judge(wire, found, heard),
+            worth @ Compression::Worth(_) => return Some(worth),
+            found => return self.judge(wire, connections, found),
         }
-        Ok(())
+        None
     }
 
     /// Decides by what was measured; without that, by what another session found.
     fn judge(
         &mut self,
         wire: &mut Wire,
+        connections: usize,
         found: Compression,
-        heard: &mut dyn FnMut(Data),
-    ) -> Result<(), StoreError> {
-        let Some(measured) = wire.pace().measured() else {
-            self.state = found;
-            wire.pace_mut().begin_anew();
-            return Ok(());
-        };
+    ) -> Option<Compression> {
         if wire.pace().is_near() {
             self.state = Compression::Near;
             self.agreement.find(self.state);
-            return Ok(());
+            return None;
         }
-        if is_worth_it(measured) {
-            return self.turn_on(wire, Compression::Worth(measured.rate), heard);
+        let Some(measured) = wire.pace().measured() else {
+            self.state = found;
+            wire.pace_mut().begin_anew();
+            return None;
+        };
+        if is_worth_it(measured, connections) {
+            return Some(Compression::Worth(measured.rate));
         }
         self.state = Compression::NotWorth(measured.rate);
         self.agreement.find(self.state);
         // A line may become slow: the measurement goes on.
         wire.pace_mut().begin_anew();
-        Ok(())
+        None
     }
 
     fn turn_on(
@@ -189,11 +204,15 @@ impl Compressor {
     }
 }
 
-/// Tells whether a line is slower than what compression would let through.
-const fn is_worth_it(measured: Measured) -> bool {
+/// Tells whether a line is slower than what compression would let through, over so many connections
+/// together as over this one.
+fn is_worth_it(measured: Measured, connections: usize) -> bool {
+    let all = measured.rate.saturating_mul(u64::try_from(connections).unwrap_or(u64::MAX));
     match measured.way {
-        Way::Down => measured.rate < WORTH_BELOW_READING,
-        Way::Up => measured.rate < WORTH_BELOW_WRITING,
+        Way::First | Way::Up => all < WORTH_BELOW_WRITING,
+        Way::Down | Way::Rows => {
+            measured.rate < WORTH_BELOW_READING && all < WORTH_BELOW_READING * CORES
+        }
     }
 }
 
@@ -278,7 +297,7 @@ mod tests {
 
     fn consider(wire: &mut Wire, compressor: &mut Compressor) -> Vec<Data> {
         let mut heard = Vec::new();
-        compressor.consider(wire, &mut |data| heard.push(data)).unwrap();
+        compressor.consider(wire, 1, &mut |data| heard.push(data)).unwrap();
         heard
     }
 
@@ -290,11 +309,15 @@ mod tests {
     fn measure(wire: &mut Wire, way: Way, rate: u64, seconds: u64) {
         let pace = wire.pace_mut();
         pace.moves(Some(way));
-        for octets in [1 << 20, rate * seconds] {
-            let waited = Duration::from_secs(seconds);
-            match way {
-                Way::Down => pace.received(octets, waited, false),
-                Way::Up => pace.sent(octets, waited),
+        let (octets, waited) = (rate * seconds, Duration::from_secs(seconds));
+        match way {
+            Way::Down | Way::Rows => {
+                pace.received(1 << 20, waited, false);
+                pace.received(octets, waited, false);
+            }
+            Way::First | Way::Up => {
+                pace.sent(waited);
+                pace.answered(octets);
             }
         }
         pace.moves(None);
@@ -341,7 +364,7 @@ mod tests {
         let agreement = Agreement::new(Compress::On);
         let broken = Server { can: false, ..server("OK go") };
         let (mut wire, mut compressor, _) = session(broken, &agreement);
-        assert!(compressor.consider(&mut wire, &mut |_| {}).is_err());
+        assert!(compressor.consider(&mut wire, 1, &mut |_| {}).is_err());
         assert!(!compressor.state().is_on());
         let (mut wire, mut compressor, sent) = session(server("OK go"), &agreement);
         consider(&mut wire, &mut compressor);
@@ -382,6 +405,23 @@ mod tests {
             let (mut wire, mut compressor, _) = session(server("OK go"), &agreement);
             consider(&mut wire, &mut compressor);
             assert_eq!(compressor.state(), Compression::Worth(rate - 1), "without measuring");
+        }
+    }
+
+    #[test]
+    fn many_connections_that_each_get_little_of_a_server_are_not_compressed() {
+        for (way, connections, rate, is_worth) in [
+            (Way::Down, 2, WORTH_BELOW_READING - 1, true),
+            (Way::Down, 4, WORTH_BELOW_READING / 2, false),
+            (Way::Down, 4, WORTH_BELOW_READING / 2 - 1, true),
+            (Way::Up, 4, WORTH_BELOW_WRITING / 4, false),
+            (Way::Up, 4, WORTH_BELOW_WRITING / 4 - 1, true),
+        ] {
+            let (mut wire, mut compressor, _) =
+                session(server("OK go"), &Agreement::new(Compress::Auto));
+            measure(&mut wire, way, rate, 1);
+            let decided = compressor.decide(&mut wire, connections);
+            assert_eq!(decided.is_some(), is_worth, "{way:?} {connections} {rate}");
         }
     }
 

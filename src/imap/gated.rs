@@ -98,6 +98,10 @@ impl AppendQueue for GatedQueue<'_> {
         self.queue.coming(each);
     }
 
+    fn is_bulk(&self) -> bool {
+        self.queue.is_bulk()
+    }
+
     fn ended(&self) -> bool {
         self.over || self.queue.ended()
     }

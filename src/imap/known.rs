@@ -28,6 +28,13 @@ pub(super) struct Known {
     pub(super) met: Arc<OnceLock<Met>>,
 }
 
+impl Known {
+    /// Connections of the account that are open now; one without a gate that counts them.
+    pub(super) fn connections(&self) -> usize {
+        self.gate.as_ref().map_or(1, |gate| usize::from(gate.open()))
+    }
+}
+
 /// What the first session with a server found.
 #[derive(Clone, Debug)]
 pub(super) struct Met {

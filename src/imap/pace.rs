@@ -5,20 +5,34 @@
 //! In: what the wire sent and received, and how long it was held up over it. Out: octets a second.
 //!
 //! Only time that the line took counts: reading is measured where more of an answer is waited for,
-//! writing where octets are handed over and their answers waited for. The round trip, which no compression
-//! shortens, is taken off: a first octet of an answer is no measure of reading, and of writing only
-//! as far as it took longer than the quickest answer of the session.
+//! writing where octets are handed over and their answers waited for. What is written counts when it is
+//! answered, since buffers take much at once, however slow the line is. The round trip, which no
+//! compression shortens, is taken off: a first octet of an answer is no measure of reading, and of
+//! writing only as far as it took longer than the quickest answer of the session.
 //!
 //! Pure: it has no clock.
 
 use std::time::Duration;
 
-/// Octets of each way that are not counted at first: a new connection grows fast only by and by, and
-/// buffers take a beginning at once.
+/// Octets that are not counted at first of what is read: a new connection grows fast only by and by.
 const WARM_UP: u64 = 256 << 10;
 
-/// So many octets are a measurement.
+/// So many octets are a measurement, if they were fast.
 const OCTETS_ENOUGH: u64 = 1 << 20;
+
+/// What is as fast is believed at once, in octets a second; what is slower has to last
+/// [`WAIT_SURE`], since one stall would make so few octets slow.
+const FAST: u64 = 30_000_000;
+
+/// How long so many octets have to have been waited for, if they were slow.
+const WAIT_SURE: Duration = Duration::from_millis(250);
+
+/// What rows have to be slower than to be a measure of the line, in octets a second: a server may take as
+/// long to find out what it tells in them.
+const ROWS_SLOW: u64 = 4_000_000;
+
+/// The same of the first few messages of folders: a server may take as long to begin a folder.
+const FIRST_SLOW: u64 = 2_000_000;
 
 /// So much waiting is a measurement, if it was for a few octets at least.
 const WAIT_ENOUGH: Duration = Duration::from_millis(500);
@@ -36,13 +50,30 @@ const RATE_MAX: u64 = 1 << 30;
 /// begin there.
 const NEAR: Duration = Duration::from_millis(2);
 
-/// Which way mail moves.
+/// What moves, and which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
-    /// From the server.
+    /// Messages from the server.
     Down,
-    /// To the server.
+    /// What it tells of messages.
+    Rows,
+    /// The first few messages of folders to the server.
+    First,
+    /// Messages to the server.
     Up,
+}
+
+impl Way {
+    const ALL: [Self; 4] = [Self::Down, Self::Rows, Self::First, Self::Up];
+
+    /// The rate from which on it says nothing of the line, in octets a second.
+    const fn fast(self) -> u64 {
+        match self {
+            Self::Down | Self::Up => u64::MAX,
+            Self::Rows => ROWS_SLOW,
+            Self::First => FIRST_SLOW,
+        }
+    }
 }
 
 /// What was measured: octets a second, one way.
@@ -59,8 +90,8 @@ pub(super) struct Measured {
 pub(super) struct Pace {
     /// Which way mail moves now; nothing between transfers.
     way: Option<Way>,
-    down: Flow,
-    up: Flow,
+    /// In the order of [`Way::ALL`].
+    flows: [Flow; 4],
     /// The shortest wait for an answer so far.
     shortest: Option<Duration>,
     /// The same until login was over.
@@ -82,11 +113,15 @@ struct Flow {
 }
 
 impl Flow {
-    fn add(&mut self, octets: u64, waited: Duration) {
+    fn read(&mut self, octets: u64, waited: Duration) {
         if self.warmed_up < WARM_UP {
             self.warmed_up = self.warmed_up.saturating_add(octets);
-            return;
+        } else {
+            self.add(octets, waited);
         }
+    }
+
+    fn add(&mut self, octets: u64, waited: Duration) {
         self.octets = self.octets.saturating_add(octets);
         self.waited = self.waited.saturating_add(waited);
     }
@@ -100,7 +135,9 @@ impl Flow {
         if later {
             return self.octets >= OCTETS_LEAST && self.waited >= WAIT_ENOUGH_LATER;
         }
-        self.octets >= OCTETS_ENOUGH || (self.octets >= OCTETS_LEAST && self.waited >= WAIT_ENOUGH)
+        let is_sure = self.waited >= WAIT_SURE || self.rate() >= FAST;
+        (self.octets >= OCTETS_ENOUGH && is_sure)
+            || (self.octets >= OCTETS_LEAST && self.waited >= WAIT_ENOUGH)
     }
 
     fn rate(&self) -> u64 {
@@ -121,10 +158,21 @@ impl Pace {
         self.way = way;
     }
 
-    /// Counts octets that were sent, and how long handing them over took.
-    pub(super) fn sent(&mut self, octets: u64, waited: Duration) {
-        if self.way == Some(Way::Up) {
-            self.up.add(octets, waited);
+    fn flow(&mut self, way: Way) -> &mut Flow {
+        &mut self.flows[way as usize]
+    }
+
+    /// Counts how long handing octets over took.
+    pub(super) fn sent(&mut self, waited: Duration) {
+        if let Some(way @ (Way::First | Way::Up)) = self.way {
+            self.flow(way).add(0, waited);
+        }
+    }
+
+    /// Counts the octets of messages that were sent before and are answered.
+    pub(super) fn answered(&mut self, octets: u64) {
+        if let Some(way @ (Way::First | Way::Up)) = self.way {
+            self.flow(way).add(octets, Duration::ZERO);
         }
     }
 
@@ -141,17 +189,21 @@ impl Pace {
             over = waited.saturating_sub(quickest);
         }
         match self.way {
-            Some(Way::Down) if !answers => self.down.add(octets, waited),
-            Some(Way::Up) => self.up.add(0, over),
+            Some(way @ (Way::Down | Way::Rows)) if !answers => {
+                self.flow(way).read(octets, waited);
+            }
+            Some(way @ (Way::First | Way::Up)) => self.flow(way).add(0, over),
             _ => {}
         }
     }
 
-    /// What was measured, once it is enough to go by: of both ways, the one that took longer.
+    /// What was measured, once it is enough to go by: of all ways, the one that took longest.
     pub(super) fn measured(&self) -> Option<Measured> {
-        [(Way::Down, &self.down), (Way::Up, &self.up)]
+        Way::ALL
             .into_iter()
+            .zip(&self.flows)
             .filter(|(_, flow)| flow.is_enough(self.later))
+            .filter(|(way, flow)| flow.rate() < way.fast())
             .max_by_key(|(_, flow)| flow.waited)
             .map(|(way, flow)| Measured { way, rate: flow.rate() })
     }
@@ -181,8 +233,7 @@ impl Pace {
     /// Begins anew. What is measured from now on has to last longer before it counts.
     pub(super) fn begin_anew(&mut self) {
         self.later = true;
-        self.down.forget();
-        self.up.forget();
+        self.flows.iter_mut().for_each(Flow::forget);
     }
 }
 
@@ -212,10 +263,54 @@ mod tests {
     fn reading_is_as_fast_as_its_octets_and_their_waits_say() {
         let mut pace = pace(Way::Down);
         receive(&mut pace, 4, MILLISECOND * 100);
-        receive(&mut pace, 15, MILLISECOND * 5);
+        receive(&mut pace, 15, MILLISECOND);
         assert_eq!(pace.measured(), None, "the warm-up does not count");
+        receive(&mut pace, 1, MILLISECOND);
+        assert_eq!(pace.measured(), Some(Measured { way: Way::Down, rate: (64 << 10) * 1_000 }));
+    }
+
+    #[test]
+    fn one_stall_does_not_make_a_line_slow() {
+        let mut pace = pace(Way::Down);
+        receive(&mut pace, 4, MILLISECOND);
+        receive(&mut pace, 1, MILLISECOND * 100);
+        receive(&mut pace, 39, MILLISECOND);
+        assert_eq!(pace.measured(), None);
+        receive(&mut pace, 60, MILLISECOND);
+        assert!(rate(&pace).unwrap() > FAST, "{:?}", pace.measured());
+    }
+
+    #[test]
+    fn slow_line_is_believed_after_a_quarter_of_a_second() {
+        let mut pace = pace(Way::Down);
+        receive(&mut pace, 4, MILLISECOND);
+        receive(&mut pace, 49, MILLISECOND * 5);
+        assert_eq!(pace.measured(), None);
         receive(&mut pace, 1, MILLISECOND * 5);
-        assert_eq!(pace.measured(), Some(Measured { way: Way::Down, rate: (64 << 10) * 200 }));
+        assert_eq!(rate(&pace), Some((64 << 10) * 200));
+    }
+
+    #[test]
+    fn rows_are_a_measure_only_where_no_server_is_as_slow() {
+        for (waited, told) in [(MILLISECOND * 15, None), (MILLISECOND * 20, Some((64 << 10) * 50))]
+        {
+            let mut pace = pace(Way::Rows);
+            receive(&mut pace, 4, MILLISECOND);
+            receive(&mut pace, 100, waited);
+            assert_eq!(rate(&pace), told);
+        }
+    }
+
+    #[test]
+    fn first_messages_of_folders_are_a_measure_only_where_no_server_is_as_slow() {
+        for (waited, told) in
+            [(MILLISECOND * 524, None), (MILLISECOND * 525, Some(MIB * 1000 / 525))]
+        {
+            let mut pace = pace(Way::First);
+            pace.sent(waited);
+            pace.answered(MIB);
+            assert_eq!(rate(&pace), told);
+        }
     }
 
     #[test]
@@ -240,7 +335,8 @@ mod tests {
     fn commands_between_transfers_are_not_measured() {
         let mut pace = Pace::default();
         receive(&mut pace, 1000, MILLISECOND);
-        pace.sent(MIB * 100, MILLISECOND * 9000);
+        pace.sent(MILLISECOND * 9000);
+        pace.answered(MIB * 100);
         assert_eq!(pace.measured(), None);
     }
 
@@ -248,10 +344,11 @@ mod tests {
     fn writing_is_measured_up_to_the_answer() {
         let mut pace = pace(Way::Up);
         pace.received(40, MILLISECOND * 20, true);
-        pace.sent(WARM_UP, MILLISECOND);
-        pace.sent(MIB, MILLISECOND * 30);
-        pace.received(40, MILLISECOND * 90, true);
-        // 30 ms to hand it over, 70 ms longer than an answer takes at best.
+        pace.sent(MILLISECOND * 120);
+        assert_eq!(pace.measured(), None, "what nobody answered may lie in a buffer");
+        pace.received(40, MILLISECOND * 300, true);
+        pace.answered(MIB * 4);
+        // 120 ms to hand it over, 280 ms longer than an answer takes at best.
         assert_eq!(pace.measured(), Some(Measured { way: Way::Up, rate: MIB * 10 }));
     }
 
@@ -259,8 +356,9 @@ mod tests {
     fn round_trips_of_many_small_appends_do_not_make_a_line_slow() {
         let mut pace = pace(Way::Up);
         for _ in 0..200 {
-            pace.sent(8 << 10, MILLISECOND / 100);
+            pace.sent(MILLISECOND / 100);
             pace.received(40, MILLISECOND * 100, true);
+            pace.answered(8 << 10);
         }
         assert!(rate(&pace).unwrap() > 500 << 20, "{:?}", pace.measured());
     }
@@ -279,8 +377,8 @@ mod tests {
         let mut pace = pace(Way::Down);
         receive(&mut pace, 40, MILLISECOND);
         pace.moves(Some(Way::Up));
-        pace.sent(WARM_UP, MILLISECOND);
-        pace.sent(MIB * 2, MILLISECOND * 900);
+        pace.sent(MILLISECOND * 900);
+        pace.answered(MIB * 2);
         assert_eq!(pace.measured().unwrap().way, Way::Up);
     }
 

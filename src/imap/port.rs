@@ -25,6 +25,7 @@ use crate::imap::greet;
 use crate::imap::known::Known;
 use crate::imap::login::Credentials;
 use crate::imap::lot::Lot;
+use crate::imap::pace::Way;
 use crate::imap::server::EmptyAppend;
 use crate::imap::server::Server;
 use crate::imap::session::Session;
@@ -126,7 +127,8 @@ impl<M: Send> Look for Port<M> {
         let keeps_mod_seq = self.session.ensure_open(folder)?.highest_mod_seq.is_some();
         // Asked for where there is none, it makes a server refuse the whole row.
         let items = Items { mod_seq: items.mod_seq && keeps_mod_seq, ..items };
-        self.session.transfer(|wire, opened| fetch::scan(wire, opened, uids, items, sink))
+        self.session
+            .transfer(Some(Way::Rows), |wire, opened| fetch::scan(wire, opened, uids, items, sink))
     }
 
     fn survey(
@@ -145,7 +147,7 @@ impl<M: Send> Look for Port<M> {
             }
             let stops = folders[from..from + ahead].iter().filter_map(fetch::to_look);
             let stops: Vec<_> = stops.collect();
-            if self.session.tour((from, &stops), sink)? == Flow::Stop {
+            if self.session.tour(Way::Rows, (from, &stops), sink)? == Flow::Stop {
                 break;
             }
             from += ahead;
@@ -176,8 +178,9 @@ impl<M: Send> Source for Port<M> {
         self.session.ensure_open(visit.folder)?;
         let gate = self.session.gate();
         let mut sink = GatedSink::new(sink, gate.as_ref());
-        let (outcome, line) =
-            self.session.transfer(|wire, opened| fetch::fetch(wire, opened, visit, &mut sink))?;
+        let (outcome, line) = self.session.transfer(Some(Way::Down), |wire, opened| {
+            fetch::fetch(wire, opened, visit, &mut sink)
+        })?;
         if line == fetch::Line::Inside {
             self.session.give_up();
         }
@@ -202,7 +205,7 @@ impl<M: Send> Source for Port<M> {
                 from += ahead;
                 let gate = self.session.gate();
                 let sink = &mut GatedSink::new(sink, gate.as_ref());
-                self.session.tour((from - ahead, &stops), sink)?
+                self.session.tour(Way::Down, (from - ahead, &stops), sink)?
             };
             if flow == Flow::Stop {
                 break;
@@ -257,7 +260,7 @@ impl Destination for Port<Adds> {
         let keeps_mod_seq = self.session.select(folder)?.highest_mod_seq.is_some();
         let unchanged_since = change.unchanged_since.filter(|_| keeps_mod_seq);
         let change = FlagChange { unchanged_since, ..change.clone() };
-        self.session.transfer(|wire, _| flags::change(wire, uids, &change))
+        self.session.transfer(None, |wire, _| flags::change(wire, uids, &change))
     }
 }
 

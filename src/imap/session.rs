@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 
 use crate::imap::ability;
 use crate::imap::append;
+use crate::imap::append::Knowledge;
 use crate::imap::append::Proof;
 use crate::imap::append::Terms;
 use crate::imap::clean::CleanQueue;
@@ -113,7 +114,7 @@ pub(super) struct Session {
     proof: Proof,
     /// Folders that were opened in this session: a later opening must find the same ones.
     identities: BTreeMap<WireName, (UidValidity, Option<MailboxId>)>,
-    compressor: Compressor,
+    pub(super) compressor: Compressor,
 }
 
 impl Session {
@@ -186,7 +187,8 @@ impl Session {
             return Err(given_up());
         }
         let open = &mut self.open;
-        let considered = self.compressor.consider(exchange.wire_mut(), &mut |data| {
+        let connections = self.known.connections();
+        let considered = self.compressor.consider(exchange.wire_mut(), connections, &mut |data| {
             if let Some(open) = open {
                 open.opened.note(&data);
             }
@@ -213,13 +215,15 @@ impl Session {
         self.slot = slot;
     }
 
-    /// Lends the wire and the open folder's count to the transfer path, if the connection stands.
+    /// Lends the wire and the open folder's count to the transfer path, if the connection stands. `way`
+    /// is what moves meanwhile, if it is much.
     ///
     /// # Errors
     ///
     /// Those of `transfer`, after which a connection that is not good is given up.
     pub(super) fn transfer<T>(
         &mut self,
+        way: Option<Way>,
         transfer: impl FnOnce(&mut Wire, &mut Opened) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.pass_the_gate()?;
@@ -228,7 +232,7 @@ impl Session {
             return Err(given_up());
         };
         exchange.begin();
-        exchange.wire_mut().pace_mut().moves(Some(Way::Down));
+        exchange.wire_mut().pace_mut().moves(way);
         let done = transfer(exchange.wire_mut(), &mut open.opened);
         exchange.wire_mut().pace_mut().moves(None);
         drop(exchange);
@@ -236,13 +240,14 @@ impl Session {
     }
 
     /// Lends the wire to commands that are sent ahead, with the session beside it. They must not run
-    /// a command by [`run`](Self::run) meanwhile.
+    /// a command by [`run`](Self::run) meanwhile. `way` is what moves meanwhile, if it is much.
     ///
     /// # Errors
     ///
     /// Those of `work`, after which a connection that is not good is given up.
     pub(super) fn ahead<T>(
         &mut self,
+        way: Option<Way>,
         work: impl FnOnce(&mut Self, &mut Exchange) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.pass_the_gate()?;
@@ -252,7 +257,7 @@ impl Session {
             return Err(given_up());
         }
         exchange.begin();
-        exchange.wire_mut().pace_mut().moves(Some(Way::Down));
+        exchange.wire_mut().pace_mut().moves(way);
         let done = work(self, &mut exchange);
         exchange.wire_mut().pace_mut().moves(None);
         drop(exchange);
@@ -284,8 +289,10 @@ impl Session {
         };
         let mut queue = CleanQueue { queue, redactor: &self.redactor };
         let mut queue = GatedQueue::new(&mut queue, self.known.gate.as_ref());
-        exchange.wire_mut().pace_mut().moves(Some(Way::Up));
-        let done = append::append(exchange.wire_mut(), &terms, &mut self.proof, leaves, &mut queue);
+        let way = if queue.is_bulk() { Way::Up } else { Way::First };
+        let knowledge = Knowledge { proof: &mut self.proof, compressor: &mut self.compressor };
+        exchange.wire_mut().pace_mut().moves(Some(way));
+        let done = append::append(exchange.wire_mut(), &terms, knowledge, leaves, &mut queue);
         exchange.wire_mut().pace_mut().moves(None);
         drop(exchange);
         done.map_err(|fault| self.settle(fault))

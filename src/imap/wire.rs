@@ -250,8 +250,7 @@ impl Wire {
         loop {
             match self.stream.flush() {
                 Ok(()) => {
-                    let count = u64::try_from(octets).unwrap_or(u64::MAX);
-                    self.pace.sent(count, began.elapsed());
+                    self.pace.sent(began.elapsed());
                     return Ok(());
                 }
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}

@@ -71,6 +71,12 @@ pub trait AppendQueue {
         let _ = each;
     }
 
+    /// Tells whether these are the many that follow the first few of their folders. How long a server
+    /// takes over the first ones says more of what it does to begin a folder than of its line.
+    fn is_bulk(&self) -> bool {
+        true
+    }
+
     /// Tells whether no message will come any more.
     fn ended(&self) -> bool;
 

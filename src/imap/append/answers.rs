@@ -94,6 +94,7 @@ impl Window<'_> {
         if let Some(sent) = self.sent.take(tag) {
             // What comes next was read as commands of their own.
             self.is_unread &= !sent.is_seeing_through();
+            self.wire.pace_mut().answered(sent.octets);
             if ended.status == Status::Ok {
                 self.stored(sent, ended.code);
             } else {

@@ -38,6 +38,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
 use crate::imap::append::window::Window;
+use crate::imap::compress::Compressor;
 use crate::imap::wire::Wire;
 use crate::limit::Gate;
 use crate::store::AppendOutcome;
@@ -80,6 +81,14 @@ enum Literal {
     NonSynchronising,
 }
 
+/// What is found out of the server on this connection.
+pub(super) struct Knowledge<'a> {
+    /// What goes without waiting.
+    pub(super) proof: &'a mut Proof,
+    /// Whether to compress.
+    pub(super) compressor: &'a mut Compressor,
+}
+
 impl Terms<'_> {
     /// Connections of the account that are open now, this one with them.
     fn connections(&self) -> usize {
@@ -117,12 +126,12 @@ impl Terms<'_> {
 pub(super) fn append(
     wire: &mut Wire,
     terms: &Terms<'_>,
-    proof: &mut Proof,
+    knowledge: Knowledge<'_>,
     before: Option<&str>,
     queue: &mut dyn AppendQueue,
 ) -> Result<AppendOutcome, StoreError> {
     wire.flush()?;
-    Window::new(wire, terms, proof, queue).run(before)
+    Window::new(wire, terms, knowledge, queue).run(before)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::imap::append::Knowledge;
 use crate::imap::append::Literal;
 use crate::imap::append::Terms;
 use crate::imap::append::probe;
@@ -16,6 +17,7 @@ use crate::imap::append::sent::Unanswered;
 use crate::imap::command::Mailbox;
 use crate::imap::command::flag_list;
 use crate::imap::command::mailbox;
+use crate::imap::compress::Compressor;
 use crate::imap::wire::Wire;
 use crate::mail::FlagSet;
 use crate::mail::WireName;
@@ -52,6 +54,7 @@ pub(super) struct Window<'a> {
     mailbox: Mailbox,
     pub(super) terms: &'a Terms<'a>,
     pub(super) proof: &'a mut Proof,
+    compressor: &'a mut Compressor,
     pub(super) queue: &'a mut dyn AppendQueue,
     /// Commands that are complete.
     pub(super) sent: Unanswered,
@@ -76,9 +79,10 @@ impl<'a> Window<'a> {
     pub(super) fn new(
         wire: &'a mut Wire,
         terms: &'a Terms<'a>,
-        proof: &'a mut Proof,
+        knowledge: Knowledge<'a>,
         queue: &'a mut dyn AppendQueue,
     ) -> Self {
+        let Knowledge { proof, compressor } = knowledge;
         let before = wire.sent_octets();
         let empty_stored = proof.take_stored();
         Self {
@@ -87,6 +91,7 @@ impl<'a> Window<'a> {
             mailbox: Mailbox::Quoted(b"\"\"".to_vec()),
             terms,
             proof,
+            compressor,
             queue,
             sent: Unanswered::default(),
             open: None,
@@ -135,6 +140,26 @@ impl<'a> Window<'a> {
                 None => self.answers()?,
             }
         }
+    }
+
+    /// Has the rest compressed, once the line has proved slow. Only where no command is being written:
+    /// what is under way is seen through, which costs a slow line a few round trips once.
+    fn consider_compression(&mut self) -> Result<(), StoreError> {
+        let connections = self.terms.connections();
+        if self.compressor.decide(self.wire, connections).is_none() {
+            return Ok(());
+        }
+        self.all_answers()?;
+        self.see_through()?;
+        self.all_answers()?;
+        self.compressor.consider(self.wire, connections, &mut |_| {})?;
+        self.all_was_handed_over();
+        Ok(())
+    }
+
+    /// Counts anew: all that was put there was answered.
+    fn all_was_handed_over(&mut self) {
+        self.put = self.wire.sent_octets().saturating_sub(self.before);
     }
 
     /// Every message that was taken and not answered: nobody knows. The connection is dead.
@@ -223,6 +248,7 @@ impl<'a> Window<'a> {
     /// Begins a command with this message. False: it was refused, and has its result.
     fn begin(&mut self, message: &AppendMessage, line: Line) -> Result<bool, StoreError> {
         self.close()?;
+        self.consider_compression()?;
         let literal = self.literal_for(message, &line)?;
         self.make_room(message.octets)?;
         let tag = self.wire.tag();
@@ -423,8 +449,7 @@ impl<'a> Window<'a> {
             let place = (quoted.as_slice(), &*self.folder);
             self.outcome.empty_stored += probe::go_on(self.wire, place, self.proof, &coming)?;
         }
-        // All of it was answered, so all of it was handed over.
-        self.put = self.wire.sent_octets().saturating_sub(self.before);
+        self.all_was_handed_over();
         Ok(())
     }
 

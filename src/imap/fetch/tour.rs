@@ -23,6 +23,7 @@ use crate::imap::fetch::pass::SentPart;
 use crate::imap::fetch::row::Wanted;
 use crate::imap::open;
 use crate::imap::open::Access;
+use crate::imap::pace::Way;
 use crate::imap::request::Command;
 use crate::imap::session;
 use crate::imap::session::Session;
@@ -114,17 +115,18 @@ fn together(parts: &[(Cow<'_, UidSet>, Wanted)]) -> Wanted {
 
 impl Session {
     /// Opens folders and reads what is asked of each, all of which [`count_ahead`] counts; the first
-    /// one has this number. Tells whether the sink asked to stop.
+    /// one has this number, and `way` is what it moves. Tells whether the sink asked to stop.
     ///
     /// # Errors
     ///
     /// Those that end the connection; the sink may then hold a part.
     pub(in crate::imap) fn tour(
         &mut self,
+        way: Way,
         (first, stops): (usize, &[Stop<'_>]),
         sink: &mut dyn VisitSink,
     ) -> Result<Flow, StoreError> {
-        let (line, flow) = self.ahead(|session, exchange| {
+        let (line, flow) = self.ahead(Some(way), |session, exchange| {
             let mut tour = Tour {
                 session,
                 exchange,

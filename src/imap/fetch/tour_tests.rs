@@ -10,6 +10,7 @@ use crate::imap::fetch::{count_ahead, to_look, to_read};
 use crate::imap::greet;
 use crate::imap::known::Known;
 use crate::imap::login::Credentials;
+use crate::imap::pace::Way;
 use crate::imap::request::Command;
 use crate::imap::script::{Line, Peer, Sent, connect, text_of};
 use crate::imap::session::Session;
@@ -142,7 +143,7 @@ fn tour(
     let mut log = log;
     assert_eq!(count_ahead(surveys.iter().filter_map(to_look)), surveys.len());
     let stops: Vec<_> = surveys.iter().filter_map(to_look).collect();
-    let outcome = session.tour((0, &stops), &mut log);
+    let outcome = session.tour(Way::Rows, (0, &stops), &mut log);
     let sent = text_of(&sent);
     let words = log.words.join(" ");
     Ran { outcome, words, sent, session, log }
@@ -286,7 +287,7 @@ fn uids_that_were_named_and_did_not_come_are_listed() {
     let part = |uids: &str| Part { uids: uids.parse().unwrap(), items: Items::default() };
     let parts = [part("2:3"), part("")];
     let survey = Survey { folder: &folder, parts: &parts };
-    session.tour((4, &[to_look(&survey).unwrap()]), &mut log).unwrap();
+    session.tour(Way::Rows, (4, &[to_look(&survey).unwrap()]), &mut log).unwrap();
     assert_eq!(log.words.join(" "), "[4 of 2 2:12 4 -3 NotAsked]");
 }
 
@@ -313,7 +314,7 @@ fn parts_are_told_apart_by_their_messages_though_answered_side_by_side() {
         ];
         let survey = Survey { folder: &folder, parts: &parts };
         let mut log = Log::default();
-        session.tour((0, &[to_look(&survey).unwrap()]), &mut log).unwrap();
+        session.tour(Way::Rows, (0, &[to_look(&survey).unwrap()]), &mut log).unwrap();
         assert_eq!(log.words.join(" "), "[0 of 3 3:13 1:0 Date: x 2:0 0]");
     }
 }
@@ -438,7 +439,7 @@ fn newest_first_few_messages_are_asked_for_one_by_one_and_many_by_themselves() {
     let visit = Visit { order: UidOrder::NewestFirst, ..Visit::new(&folder, &uids) };
     let stops: Vec<_> = [visit, visit].iter().filter_map(to_read).collect();
     let mut log = Log::default();
-    assert_eq!(session.tour((0, &stops), &mut log).unwrap(), Flow::Go);
+    assert_eq!(session.tour(Way::Rows, (0, &stops), &mut log).unwrap(), Flow::Go);
     assert_eq!(log.words.join(" "), "[0 of 2 2:12 x 1:11 x 0] [1 of 2 2:12 x 1:11 x 1]");
     let sent = text_of(&sent);
     let asked = sent.lines().filter_map(|line| line.split_once("UID FETCH ")?.1.split(' ').next());

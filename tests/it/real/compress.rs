@@ -21,7 +21,7 @@ use crate::support::proxy::Proxy;
 use crate::support::proxy::Way;
 
 /// What a slow line lets through, in octets a second.
-const SLOW: u64 = 3_000_000;
+const SLOW: u64 = 1_500_000;
 
 impl Watched {
     /// The same with a line for both ends.
@@ -41,14 +41,14 @@ fn asked(proxy: &Proxy) -> usize {
     proxy.commands().iter().filter(|command| command.contains("COMPRESS")).count()
 }
 
-/// Some folders of one megabyte and a half each.
-fn fill_folders(servers: &Servers, folders: u32) -> Census {
+/// Some folders of so many messages each, of 50 kB.
+fn fill_folders(servers: &Servers, folders: u32, messages: u32) -> Census {
     let mut client = servers.old.login(ANN);
     for folder in 0..folders {
         let name = format!("Folder{folder}");
         client.create(&name);
-        for number in 0..30 {
-            put(&mut client, &name, &mail::sample_of(folder * 100 + number, 50_000));
+        for number in 0..messages {
+            put(&mut client, &name, &mail::sample_of(folder * messages + number, 50_000));
         }
     }
     leave_a_gap(&mut client);
@@ -91,7 +91,7 @@ fn compressed_migration_is_equal_to_the_octet_and_moves_fewer_octets() {
 #[test]
 fn slow_line_is_measured_and_then_compressed() {
     let servers = Servers::compressing();
-    let expected = fill_folders(&servers, 3);
+    let expected = fill_folders(&servers, 3, 30);
     let delay = Duration::from_millis(5);
     let slow = Flow { delay, rate_up: Some(SLOW), rate_down: Some(SLOW), ..Flow::default() };
     for side in ["source", "destination"] {
@@ -113,9 +113,29 @@ fn slow_line_is_measured_and_then_compressed() {
 }
 
 #[test]
+fn line_that_proves_slow_in_the_middle_of_writing_is_compressed_from_there_on() {
+    let servers = Servers::compressing();
+    let expected = fill_folders(&servers, 1, 800);
+    let delay = Duration::from_millis(5);
+    let slow = Flow { delay, rate_up: Some(6_000_000), ..Flow::default() };
+    let watched = servers.watched_with(ANN, ANN, Flow::default(), slow);
+    let watched = watched.says("limits.connections = 1\n");
+    watched.job.plan();
+    let ran = watched.job.apply().ends(0);
+    let told = &compression(&ran)["destination"];
+    let sent = watched.destination.octets(Way::Up);
+    measured(&format!("{told}, {sent} octets"));
+    assert_eq!((&told["on"], &told["why"]), (&true.into(), &"line".into()));
+    // One folder, and all of it is one pass: there is no other moment to begin.
+    assert_eq!(asked(&watched.destination), 1);
+    assert!(sent < 38_000_000, "{sent}");
+    expected.is_that_of(&Census::of(&servers.new, ANN), ANN);
+}
+
+#[test]
 fn loopback_is_measured_and_left_as_it_is() {
     let servers = Servers::compressing();
-    fill_folders(&servers, 3);
+    fill_folders(&servers, 3, 30);
     let watched = servers.watched(ANN, ANN).says("limits.connections = 1\n");
     watched.job.plan();
     let told = compression(&watched.job.apply().ends(0));

@@ -31,6 +31,18 @@ const PROBED: AppendWays = AppendWays { refuses_empty: true, ..PLUS };
 const MULTI: AppendWays = AppendWays { multi: true, ..PLUS };
 const PLAIN: AppendWays = AppendWays { literal_plus: false, ..PLUS };
 
+/// Appends on a connection of which no more is known than what goes without waiting.
+fn append(
+    wire: &mut Wire,
+    terms: &Terms<'_>,
+    proof: &mut Proof,
+    before: Option<&str>,
+    queue: &mut dyn AppendQueue,
+) -> Result<AppendOutcome, StoreError> {
+    let knowledge = Knowledge { proof, compressor: &mut Compressor::default() };
+    super::append(wire, terms, knowledge, before, queue)
+}
+
 struct Ran {
     outcome: Result<AppendOutcome, StoreError>,
     messages: Messages,
