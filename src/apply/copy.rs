@@ -1,6 +1,7 @@
 //! The copies section: folder by folder, pass by pass, until nothing is left that can be done.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::time::Duration;
 
 use crate::apply::event::Event;
@@ -164,7 +165,7 @@ impl Run<'_> {
 
     /// Opens both ends, looks, and moves the next messages.
     fn round(&mut self, group: &mut Group) -> Result<Round, Trouble> {
-        self.create_absent(std::slice::from_mut(group))?;
+        self.create_absent(slice::from_mut(group))?;
         if matches!(group.absent, Absent::Refused) {
             return Ok(Round::Done);
         }
@@ -375,16 +376,20 @@ impl Run<'_> {
         let keep = if first { usize::try_from(FIRST_BATCH).unwrap_or(10) } else { 0 };
         let legs = [Leg { uids, keep, ..leg((0, index), &group.pairs[index], recipe) }];
         let pass = self.pass_of(&legs, Reading::Insisting);
+        let memory = self.settings.memory;
         let (source, destination, with) = self.parts()?;
-        let (read, written) = pass
-            .read_beside(source, |pipe| pass.write(pipe, vec![Some(target)], destination, with));
-        let ended = pass::ended(&legs, read, written?);
+        let ended = pass::read_beside(slice::from_ref(&pass), memory, source, |pipe, reads| {
+            let written = pass.write(pipe, vec![Some(target)], destination, None, with);
+            // What is still on its way is of no use: the reader need not wait.
+            pipe.abandon();
+            Ok::<_, Trouble>(pass::ended(&legs, reads.of(&pass), written?))
+        })?;
         self.book(group, index, ended)
     }
 
     /// A pass over these legs, in this run.
     pub(super) fn pass_of<'a>(&self, legs: &'a [Leg<'a>], reading: Reading) -> Pass<'a> {
-        Pass { legs, reading, run: self.id, memory: self.settings.memory, now: self.clock.now() }
+        Pass { legs, reading, run: self.id, now: self.clock.now() }
     }
 
     pub(super) fn tell_done(&mut self, group: &Group) {

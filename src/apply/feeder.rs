@@ -51,6 +51,8 @@ pub(super) struct Feeder<'a> {
     leg: usize,
     current: Option<Current>,
     fed: Vec<(Fed, Option<FetchOutcome>)>,
+    /// Reading was asked to stop.
+    stopped: bool,
 }
 
 struct Current {
@@ -67,7 +69,7 @@ struct Current {
 impl<'a> Feeder<'a> {
     pub(super) fn new(pipe: &'a Pipe, legs: &'a [Leg<'a>], now: Timestamp) -> Self {
         let fed = legs.iter().map(|_| (Fed::default(), None)).collect();
-        Self { pipe, legs, now, leg: 0, current: None, fed }
+        Self { pipe, legs, now, leg: 0, current: None, fed, stopped: false }
     }
 
     /// Ends the reading; tells the pipe if a message was cut. Returns what is left of each leg, and
@@ -83,6 +85,16 @@ impl<'a> Feeder<'a> {
     /// Takes what came of the leg whose rows came.
     pub(super) fn came(&mut self, outcome: FetchOutcome) {
         self.fed[self.leg].1 = Some(outcome);
+    }
+
+    /// Tells whether reading was asked to stop: then nothing more is to be read.
+    pub(super) const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    const fn flow(&mut self, goes_on: bool) -> Flow {
+        self.stopped |= !goes_on;
+        if goes_on { Flow::Go } else { Flow::Stop }
     }
 
     fn fed(&mut self) -> &mut Fed {
@@ -217,10 +229,6 @@ fn in_utc(instant: Timestamp) -> InternalDate {
     InternalDate::new(instant, 0)
 }
 
-fn flow(goes_on: bool) -> Flow {
-    if goes_on { Flow::Go } else { Flow::Stop }
-}
-
 impl FetchSink for Feeder<'_> {
     fn begin(&mut self, uid: Uid, head: &RowHead) -> Flow {
         let mut current = self.start(uid, head);
@@ -232,14 +240,14 @@ impl FetchSink for Feeder<'_> {
             }
         }
         self.current = Some(current);
-        flow(goes_on)
+        self.flow(goes_on)
     }
 
     fn piece(&mut self, octets: &Chunk) -> Flow {
         let Some(mut current) = self.current.take() else { return Flow::Go };
         let goes_on = self.take(&mut current, octets);
         self.current = Some(current);
-        flow(goes_on)
+        self.flow(goes_on)
     }
 
     fn end(&mut self, _: Uid) -> Flow {
@@ -248,7 +256,7 @@ impl FetchSink for Feeder<'_> {
         if !current.skipped {
             goes_on = goes_on && self.pipe.end(seen(&current.header));
         }
-        flow(goes_on)
+        self.flow(goes_on)
     }
 }
 

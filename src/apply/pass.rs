@@ -1,6 +1,7 @@
 //! One pass: messages of one or many folder pairs, read and appended at the same time.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc;
 use std::thread;
 
 use crate::apply::feeder::{Fed, Feeder};
@@ -12,7 +13,9 @@ use crate::mail::{
 };
 use crate::plan::Recipe;
 use crate::state::{FolderId, RunId, StateError};
-use crate::store::{AppendOutcome, Destination, FetchOutcome, Source, StoreError, Visit};
+use crate::store::{
+    AppendOutcome, Destination, FetchOutcome, Source, StoreError, Survey, Visit, VisitSink,
+};
 
 /// Messages of one folder pair that share a recipe.
 pub(super) struct Leg<'a> {
@@ -54,8 +57,6 @@ pub(super) struct Pass<'a> {
     pub legs: &'a [Leg<'a>],
     pub reading: Reading,
     pub run: RunId,
-    /// Octets of messages in flight between the two ends.
-    pub memory: usize,
     pub now: Timestamp,
 }
 
@@ -89,33 +90,61 @@ pub(super) struct Ended {
     pub appended: Result<AppendOutcome, StoreError>,
 }
 
-impl Pass<'_> {
-    /// Reads in a thread of its own while `write` runs in this one, which empties the pipe or gives it
-    /// up.
-    pub(super) fn read_beside<T>(
-        &self,
-        source: &mut dyn Source,
-        write: impl FnOnce(&Pipe) -> T,
-    ) -> (Read, T) {
-        let pipe = Pipe::new(self.memory);
-        thread::scope(|scope| {
-            let reader = scope.spawn(|| {
-                // Whatever happens in here, the writer must not wait for ever.
-                let _closing = Closing(&pipe);
-                let mut feeder = Feeder::new(&pipe, self.legs, self.now);
-                let fetched = self.read(source, &mut feeder);
-                Read { legs: feeder.finish(), fetched }
-            });
-            let written = write(&pipe);
-            pipe.abandon();
-            match reader.join() {
-                Ok(read) => (read, written),
-                Err(panic) => std::panic::resume_unwind(panic),
+/// Reads these passes, one after the other, in a thread of its own while `write` runs in this one,
+/// which takes what was read of each when it is through with it. It empties the pipe or gives it up.
+pub(super) fn read_beside<T>(
+    passes: &[Pass<'_>],
+    memory: usize,
+    source: &mut dyn Source,
+    write: impl FnOnce(&Pipe, &Reads) -> T,
+) -> T {
+    let pipe = Pipe::new(memory);
+    thread::scope(|scope| {
+        let (tell, reads) = mpsc::channel();
+        let reader = scope.spawn(|| {
+            // Whatever happens in here, the writer must not wait for ever.
+            let (_closing, tell) = (Closing(&pipe), tell);
+            for pass in passes {
+                let (read, goes_on) = pass.read(&pipe, source);
+                // Who takes no more needs no more.
+                if tell.send(read).is_err() || !goes_on || !pipe.end_part() {
+                    break;
+                }
             }
+        });
+        let written = write(&pipe, &Reads(reads));
+        pipe.abandon();
+        match reader.join() {
+            Ok(()) => written,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// What was read of each pass, in order.
+pub(super) struct Reads(mpsc::Receiver<Read>);
+
+impl Reads {
+    /// What was read of the next pass, which is this one. Waits until it was read; nothing was, where
+    /// reading ended before.
+    pub(super) fn of(&self, pass: &Pass<'_>) -> Read {
+        self.0.recv().unwrap_or_else(|_| Read {
+            legs: pass.legs.iter().map(|_| (Fed::default(), None)).collect(),
+            fetched: Ok(()),
         })
     }
+}
 
-    fn read(&self, source: &mut dyn Source, feeder: &mut Feeder<'_>) -> Result<(), StoreError> {
+impl Pass<'_> {
+    /// Reads into the pipe; tells besides whether the source may be asked for more.
+    fn read(&self, pipe: &Pipe, source: &mut dyn Source) -> (Read, bool) {
+        let mut feeder = Feeder::new(pipe, self.legs, self.now);
+        let fetched = self.fetch(source, &mut feeder);
+        let goes_on = fetched.is_ok() && !feeder.is_stopped();
+        (Read { legs: feeder.finish(), fetched }, goes_on)
+    }
+
+    fn fetch(&self, source: &mut dyn Source, feeder: &mut Feeder<'_>) -> Result<(), StoreError> {
         match (self.reading, self.legs) {
             (Reading::Insisting, [leg]) => {
                 let outcome = source.fetch(&leg.visit(), feeder)?;
@@ -129,8 +158,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Appends what comes out of the pipe. Messages of a folder without a target go nowhere, and are
-    /// still to be done.
+    /// Appends what comes out of the pipe, and looks at `behind` as soon as all is sent. Messages of a
+    /// folder without a target go nowhere, and are still to be done.
     ///
     /// # Errors
     ///
@@ -140,14 +169,16 @@ impl Pass<'_> {
         pipe: &Pipe,
         targets: Vec<Option<Target>>,
         destination: &mut dyn Destination,
+        behind: Option<(&[Survey<'_>], &mut dyn VisitSink)>,
         with: Company<'_>,
     ) -> Result<Written, StateError> {
         let Company { state, watch, stop, quota } = with;
         let with = Company { state: &mut *state, watch: &mut *watch, stop, quota };
         let mut outlet = Outlet::new(pipe, self.legs, targets, self.run, with);
-        let appended = destination.append(&mut outlet);
-        // What is still on its way is of no use: the reader need not wait.
-        pipe.abandon();
+        let appended = match behind {
+            Some((folders, sink)) => destination.append_and_survey(&mut outlet, folders, sink),
+            None => destination.append(&mut outlet),
+        };
         Ok(Written { poured: outlet.finish()?, appended })
     }
 }

@@ -45,6 +45,8 @@ enum Piece {
     End(Fingerprint),
     /// The source was lost inside the message.
     Lost,
+    /// All messages of a part have come.
+    PartEnd,
 }
 
 impl Piece {
@@ -54,7 +56,7 @@ impl Piece {
         match self {
             Self::Octets(_, octets) => *octets,
             Self::Begin(_) => BEGIN_OCTETS,
-            Self::End(_) | Self::Lost => 0,
+            Self::End(_) | Self::Lost | Self::PartEnd => 0,
         }
     }
 }
@@ -114,7 +116,7 @@ impl Pipe {
     }
 
     fn put(&self, mut piece: Piece) -> bool {
-        let is_whole = matches!(piece, Piece::End(_) | Piece::Lost);
+        let is_whole = matches!(piece, Piece::End(_) | Piece::Lost | Piece::PartEnd);
         let mut inner = self.lock();
         while inner.octets >= self.capacity && !inner.abandoned && !is_whole {
             inner.putter_waits = true;
@@ -191,6 +193,24 @@ impl Pipe {
         self.put(Piece::Lost);
     }
 
+    /// Says that all messages of a part have come; tells whether anybody still takes.
+    pub(super) fn end_part(&self) -> bool {
+        self.put(Piece::PartEnd)
+    }
+
+    /// Goes on with the next part, and leaves what is still to come of this one.
+    pub(super) fn next_part(&self) {
+        let mut inner = self.lock();
+        loop {
+            match self.pop(&mut inner) {
+                Some(Piece::PartEnd) => return,
+                Some(_) => {}
+                None if inner.closed || inner.abandoned => return,
+                None => inner = self.wait(inner, None),
+            }
+        }
+    }
+
     /// Says that nothing more will be put in.
     pub(super) fn close(&self) {
         self.lock().closed = true;
@@ -207,13 +227,16 @@ impl Pipe {
         self.changed.notify_all();
     }
 
-    /// Tells whether nothing is left and nothing will come.
+    /// Tells whether nothing is left of this part and nothing will come.
     pub(super) fn is_over(&self) -> bool {
         let inner = self.lock();
-        inner.closed && inner.pieces.is_empty()
+        match inner.pieces.front() {
+            Some(piece) => matches!(piece, Piece::PartEnd),
+            None => inner.closed,
+        }
     }
 
-    /// Takes the next message's beginning, waited for as `wait` says.
+    /// Takes the beginning of the next message of this part, waited for as `wait` says.
     pub(super) fn next(&self, wait: Wait) -> Option<Passenger> {
         let until = match wait {
             Wait::For(time) => Some(Instant::now() + time),
@@ -221,10 +244,13 @@ impl Pipe {
         };
         let mut inner = self.lock();
         loop {
+            if let Some(Piece::PartEnd) = inner.pieces.front() {
+                return None;
+            }
             match self.pop(&mut inner) {
                 Some(Piece::Begin(passenger)) => return Some(passenger),
                 // Left over of a message that was not taken to its end.
-                Some(Piece::Octets(..) | Piece::End(_) | Piece::Lost) => {}
+                Some(Piece::Octets(..) | Piece::End(_) | Piece::Lost | Piece::PartEnd) => {}
                 None if inner.closed || wait == Wait::No => return None,
                 None => {
                     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -237,11 +263,13 @@ impl Pipe {
         }
     }
 
-    /// The messages that wait behind the one that was taken last, without taking them.
+    /// The messages of this part that wait behind the one that was taken last, without taking them.
     pub(super) fn waiting(&self, each: &mut dyn FnMut(&Passenger)) {
         for piece in &self.lock().pieces {
-            if let Piece::Begin(passenger) = piece {
-                each(passenger);
+            match piece {
+                Piece::Begin(passenger) => each(passenger),
+                Piece::PartEnd => break,
+                Piece::Octets(..) | Piece::End(_) | Piece::Lost => {}
             }
         }
     }
@@ -268,7 +296,7 @@ impl Pipe {
             match piece {
                 Piece::Octets(octets, _) => sink(&octets)?,
                 Piece::End(seen) => return Ok(seen),
-                Piece::Begin(_) | Piece::Lost => {
+                Piece::Begin(_) | Piece::Lost | Piece::PartEnd => {
                     return Err(io::Error::other(crate::store::BodyLost));
                 }
             }
@@ -319,6 +347,48 @@ mod tests {
             assert!(pipe.next(Wait::UntilEnd).is_none());
             assert!(pipe.is_over());
         });
+    }
+
+    #[test]
+    fn parts_are_taken_one_after_the_other_though_more_has_come() {
+        let pipe = Pipe::new(1_000_000);
+        let message = |uid| {
+            pipe.begin(passenger(uid, 1));
+            pipe.octets(&Chunk::from(&[7][..]));
+            pipe.end(Fingerprint::default());
+        };
+        (1..=3).for_each(message);
+        assert!(pipe.end_part() && !pipe.is_over());
+        message(4);
+        pipe.close();
+        let waiting = || {
+            let mut uids = Vec::new();
+            pipe.waiting(&mut |passenger| uids.push(passenger.uid.get()));
+            uids
+        };
+        assert_eq!(waiting(), [1, 2, 3]);
+        assert_eq!(pipe.next(Wait::UntilEnd).unwrap().uid.get(), 1);
+        pipe.pour(&mut |_| Ok(())).unwrap();
+        // The second is begun and left, and the third is not wanted.
+        assert_eq!(pipe.next(Wait::UntilEnd).unwrap().uid.get(), 2);
+        pipe.next_part();
+        assert_eq!(waiting(), [4]);
+        assert_eq!(pipe.next(Wait::UntilEnd).unwrap().uid.get(), 4);
+        assert_eq!(pipe.next(Wait::UntilEnd).map(|passenger| passenger.uid), None);
+        assert!(pipe.is_over());
+        pipe.next_part();
+    }
+
+    #[test]
+    fn part_that_has_ended_hands_nothing_out_until_the_next_one_is_begun() {
+        let pipe = Pipe::new(1_000_000);
+        pipe.end_part();
+        pipe.begin(passenger(1, 1));
+        for wait in [Wait::No, Wait::UntilEnd, Wait::For(Duration::from_mins(1))] {
+            assert!(pipe.next(wait).is_none() && pipe.is_over());
+        }
+        pipe.next_part();
+        assert!(!pipe.is_over() && pipe.next(Wait::No).is_some());
     }
 
     #[test]

@@ -11,21 +11,27 @@ use crate::apply::folders::Absent;
 use crate::apply::group::Group;
 use crate::apply::look::{Candidate, Incoming};
 use crate::apply::pass;
-use crate::apply::pass::{Ended, Leg, Reading};
+use crate::apply::pass::{Ended, Leg, Pass, Reading, Written};
+use crate::apply::pipe::Pipe;
 use crate::apply::placing::Target;
 use crate::apply::run::{Run, telling};
-use crate::apply::work::CopySet;
-use crate::mail::{Side, Uid, WireName};
+use crate::mail::{Side, Uid, UidOrder, UidSet, WireName};
 use crate::store::{
     Chunk, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead,
     StoreError, Survey, VisitSink,
 };
 
-/// What the speed of a line is told from, in octets.
+/// What the speed of the source's line is told from, in octets.
 const SAMPLE_OCTETS: u64 = 3 << 20;
 
 /// How much has to be left for a sample to pay, in octets.
 const SAMPLE_WORTH: u64 = 16 << 20;
+
+/// What was read back of folders, by their numbers.
+type Looked = Vec<(usize, Visited)>;
+
+/// A folder that was looked at, and what is in it; nothing where it could not be opened.
+type Visited = (Option<FolderState>, Vec<Candidate>);
 
 /// Folders that were opened, by their numbers.
 type Opened = Vec<(usize, Result<FolderState, StoreError>)>;
@@ -35,27 +41,13 @@ type Opened = Vec<(usize, Result<FolderState, StoreError>)>;
 enum Share {
     /// The first few, which are read back.
     First,
-    /// So many that the speed of the lines can be told from them.
+    /// So many that the speed of the source's line can be told from them.
     Sample,
     /// All.
     All,
 }
 
 impl Share {
-    /// How many messages of a set go; what they have is taken off what is left of a sample.
-    fn messages(self, set: &CopySet, octets: &mut u64) -> u64 {
-        match self {
-            Self::First => FIRST_BATCH,
-            Self::All => u64::MAX,
-            Self::Sample => {
-                let each = (set.octets / set.uids.len().max(1)).max(1);
-                let messages = octets.div_ceil(each).min(set.uids.len());
-                *octets = octets.saturating_sub(messages.saturating_mul(each));
-                messages
-            }
-        }
-    }
-
     /// How many of the first messages of a set are kept for reading back.
     fn keep(self) -> usize {
         match self {
@@ -63,6 +55,45 @@ impl Share {
             Self::Sample | Self::All => 0,
         }
     }
+}
+
+/// Messages of a set that are not in any share yet.
+struct Rest {
+    number: usize,
+    index: usize,
+    order: UidOrder,
+    uids: UidSet,
+    recipe: u32,
+    /// Octets of one, by and large.
+    each: u64,
+}
+
+impl Rest {
+    /// Takes the first so many off.
+    fn take(&mut self, messages: u64) -> UidSet {
+        let first = first_of(self.order, &self.uids, messages);
+        self.uids = self.uids.difference(&first);
+        first
+    }
+
+    fn octets(&self) -> u64 {
+        self.each.saturating_mul(self.uids.len())
+    }
+}
+
+/// What of these folders is to go.
+fn rests(groups: &[Group], numbers: &[usize]) -> Vec<Rest> {
+    let mut rests = Vec::new();
+    for &number in numbers {
+        let group = &groups[number];
+        for (index, set) in group.all_sets() {
+            let order = group.pairs[index].pair.order;
+            let each = (set.octets / set.uids.len().max(1)).max(1);
+            let (uids, recipe) = (set.uids.clone(), set.recipe);
+            rests.push(Rest { number, index, order, uids, recipe, each });
+        }
+    }
+    rests
 }
 
 impl<'r> Run<'r> {
@@ -80,52 +111,71 @@ impl<'r> Run<'r> {
         let fresh = chosen(groups, Group::is_fresh);
         let known = chosen(groups, |group| !group.is_fresh());
         let known = self.open_known(groups, &known)?;
-        let (proved, mut new): (Vec<usize>, Vec<usize>) =
+        let (proved, opened): (Vec<usize>, Vec<usize>) =
             known.into_iter().partition(|&number| groups[number].proved);
-        let opened = new.clone();
-        new.extend(fresh.iter().copied());
+        let mut new = [&*opened, &*fresh].concat();
         new.sort_unstable();
-        if !new.is_empty() {
-            self.move_all(groups, &new, Share::First, |run, groups| {
+        let mut all = [&*proved, &*new].concat();
+        all.sort_unstable();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let shares = self.shares(groups, &new, &all)?;
+        self.move_shares(groups, &shares, |run, groups| {
+            if !fresh.is_empty() {
                 run.create_absent(groups)?;
-                let is_there = |&number: &usize| matches!(groups[number].absent, Absent::No);
-                let (empty, other): (Vec<usize>, Vec<usize>) = fresh
-                    .into_iter()
-                    .filter(is_there)
-                    .partition(|&number| groups[number].listed_empty);
-                let mut ready = run.open_fresh(groups, &empty)?;
-                ready.extend(run.open_known(groups, &other)?);
-                ready.extend(opened);
-                Ok(ready)
-            })?;
-        }
-        let mut rest = proved;
-        rest.extend(new.iter().copied());
-        rest.sort_unstable();
-        rest.retain(|&number| may_go_on(&groups[number]));
-        if self.is_worth_a_sample(groups, &rest)? {
-            self.read_back_all(groups, &new)?;
-            rest.retain(|&number| goes_on(&groups[number]));
-            let sample = rest.clone();
-            self.move_all(groups, &rest, Share::Sample, |_, _| Ok(sample))?;
-        }
-        rest.retain(|&number| may_go_on(&groups[number]));
-        if rest.is_empty() || self.is_to_stop() {
-            return self.read_back_all(groups, &new);
-        }
-        let all = rest.clone();
-        self.move_all(groups, &rest, Share::All, |run, groups| {
-            run.read_back_all(groups, &new)?;
-            Ok(all.into_iter().filter(|&number| goes_on(&groups[number])).collect())
-        })
+            }
+            let is_there = |&number: &usize| matches!(groups[number].absent, Absent::No);
+            let (empty, other): (Vec<usize>, Vec<usize>) = fresh
+                .iter()
+                .copied()
+                .filter(is_there)
+                .partition(|&number| groups[number].listed_empty);
+            let mut ready = run.open_fresh(groups, &empty)?;
+            ready.extend(run.open_known(groups, &other)?);
+            ready.extend([&*opened, &*proved].concat());
+            Ok(ready)
+        })?;
+        self.read_back_all(groups, &new)
     }
 
-    /// Tells whether it is still open if the source's line is worth compressing. That is decided before
-    /// all of it is asked for; the destination's may come to rest whenever it has proved slow.
-    fn is_worth_a_sample(&mut self, groups: &[Group], rest: &[usize]) -> Result<bool, Trouble> {
-        let sets = rest.iter().flat_map(|&number| groups[number].all_sets());
-        let octets: u64 = sets.map(|(_, set)| set.octets).sum();
-        Ok(octets >= SAMPLE_WORTH && self.source()?.wants_measuring())
+    /// Deals the messages of folders out: the first ones of those that are new, which are to be read back
+    /// before more goes there, and the others. The source is asked for the others while what became of
+    /// the first ones is still to be told.
+    fn shares(
+        &mut self,
+        groups: &[Group],
+        new: &[usize],
+        all: &[usize],
+    ) -> Result<Vec<(Share, Vec<Leg<'r>>)>, Trouble> {
+        let mut rests = rests(groups, all);
+        let mut shares = Vec::new();
+        let mut octets = 0;
+        if !new.is_empty() {
+            let mut last = None;
+            let first = |rest: &mut Rest| {
+                let is_first = last.replace(rest.number) != Some(rest.number);
+                let takes = is_first && new.binary_search(&rest.number).is_ok();
+                let uids = rest.take(if takes { FIRST_BATCH } else { 0 });
+                octets += rest.each.saturating_mul(uids.len());
+                uids
+            };
+            shares.push((Share::First, self.legs(groups, &mut rests, Share::First, first)));
+        }
+        let left: u64 = rests.iter().map(Rest::octets).sum();
+        if left >= SAMPLE_WORTH && octets < SAMPLE_OCTETS && self.source()?.wants_measuring() {
+            let mut room = SAMPLE_OCTETS;
+            let sample = |rest: &mut Rest| {
+                let uids = rest.take(room.div_ceil(rest.each));
+                room = room.saturating_sub(rest.each.saturating_mul(uids.len()));
+                uids
+            };
+            shares.push((Share::Sample, self.legs(groups, &mut rests, Share::Sample, sample)));
+        }
+        let all = |rest: &mut Rest| rest.take(u64::MAX);
+        shares.push((Share::All, self.legs(groups, &mut rests, Share::All, all)));
+        shares.retain(|(_, legs)| !legs.is_empty());
+        Ok(shares)
     }
 
     /// Opens folders that may hold something, and returns the numbers of those that are as they should
@@ -205,57 +255,88 @@ impl<'r> Run<'r> {
             && group.is_calm())
     }
 
-    /// Moves messages of these folders in one pass. While they begin to be read, `before` does what is
-    /// to be done first at the destination, and tells into which of the folders they may go then.
-    fn move_all(
+    /// Moves these shares, one after the other. While the first one begins to be read, `before` does what
+    /// is to be done first at the destination, and tells into which of the folders it may go then.
+    fn move_shares(
         &mut self,
         groups: &mut [Group],
-        numbers: &[usize],
-        share: Share,
+        shares: &[(Share, Vec<Leg<'r>>)],
         before: impl FnOnce(&mut Self, &mut [Group]) -> Result<Vec<usize>, Trouble>,
     ) -> Result<(), Trouble> {
-        let legs = self.legs(groups, numbers, share);
-        let pass = self.pass_of(&legs, Reading::Touring);
+        let passes: Vec<Pass<'_>> =
+            shares.iter().map(|(_, legs)| self.pass_of(legs, Reading::Touring)).collect();
         let patience = self.patience();
         let mut source =
             self.source.take(&patience, &mut telling(&mut *self.watch)).map_err(Fatal::from)?;
-        let (read, written) = pass.read_beside(&mut *source, |pipe| {
-            let ready = before(self, groups)?;
-            let mut targets: Vec<Option<Target>> = vec![None; groups.len()];
-            for number in ready {
-                targets[number] = groups[number].target();
-                let group = &mut groups[number];
-                (0..group.pairs.len()).for_each(|index| self.announce(group, index));
-            }
-            let (destination, with) = self.writing()?;
-            Ok::<_, Trouble>(pass.write(pipe, targets, destination, with)?)
-        });
-        self.source.put_back(source);
-        let ended = pass::ended(&legs, read, written?);
-        self.book_all(groups, &legs, ended)
-    }
-
-    fn legs(&self, groups: &[Group], numbers: &[usize], share: Share) -> Vec<Leg<'r>> {
-        let work = self.work;
-        let mut legs = Vec::new();
-        let mut octets = SAMPLE_OCTETS;
-        for &number in numbers {
-            let group = &groups[number];
-            for (index, set) in group.all_sets() {
-                let Some(recipe) = work.recipe(set.recipe) else { continue };
-                let uids = first_of(
-                    group.pairs[index].pair.order,
-                    &set.uids,
-                    share.messages(set, &mut octets),
-                );
-                if uids.is_empty() {
-                    continue;
+        let memory = self.settings.memory;
+        let moved = pass::read_beside(&passes, memory, &mut *source, |pipe, reads| {
+            let mut ready = before(self, groups)?;
+            for (place, (share, legs)) in shares.iter().enumerate() {
+                if *share != Share::First {
+                    self.read_back_all(groups, &ready)?;
+                    ready.retain(|&number| goes_on(&groups[number]));
                 }
-                let leg = leg((number, index), &group.pairs[index], recipe);
-                legs.push(Leg { uids, keep: share.keep(), ..leg });
-                if share == Share::First {
+                ready.retain(|&number| is_as_dealt(&groups[number], number, &shares[place..]));
+                if ready.is_empty() || self.is_to_stop() {
                     break;
                 }
+                let pass = &passes[place];
+                let (written, looked) = self.write(groups, *share, &ready, (pass, pipe))?;
+                pipe.next_part();
+                self.book_all(groups, legs, pass::ended(legs, reads.of(pass), written))?;
+                self.judge_all_first(groups, looked)?;
+            }
+            Ok(())
+        });
+        self.source.put_back(source);
+        moved
+    }
+
+    /// Writes one share into these folders. First messages are read back along with the last of them, which
+    /// costs no round trip; what was seen is returned.
+    fn write(
+        &mut self,
+        groups: &mut [Group],
+        share: Share,
+        ready: &[usize],
+        (pass, pipe): (&Pass<'_>, &Pipe),
+    ) -> Result<(Written, Looked), Trouble> {
+        let mut targets: Vec<Option<Target>> = vec![None; groups.len()];
+        for &number in ready {
+            targets[number] = groups[number].target();
+            let group = &mut groups[number];
+            (0..group.pairs.len()).for_each(|index| self.announce(group, index));
+        }
+        let asked = if share == Share::First { expected(groups, ready) } else { Vec::new() };
+        let folders: Vec<Survey<'_>> = asked
+            .iter()
+            .map(|(number, parts)| Survey { folder: &groups[*number].wire, parts })
+            .collect();
+        let mut rows = Rows::new(folders.len());
+        let behind = (!folders.is_empty()).then_some((&*folders, &mut rows as &mut dyn VisitSink));
+        let (destination, with) = self.writing()?;
+        let written = pass.write(pipe, targets, destination, behind, with)?;
+        let numbers = asked.into_iter().map(|(number, _)| number);
+        Ok((written, numbers.zip(rows.visits).collect()))
+    }
+
+    /// The legs of a share that takes so many messages of each set off.
+    fn legs(
+        &self,
+        groups: &[Group],
+        rests: &mut [Rest],
+        share: Share,
+        mut take: impl FnMut(&mut Rest) -> UidSet,
+    ) -> Vec<Leg<'r>> {
+        let work = self.work;
+        let mut legs = Vec::new();
+        for rest in rests {
+            let Some(recipe) = work.recipe(rest.recipe) else { continue };
+            let uids = take(rest);
+            if !uids.is_empty() {
+                let place = (rest.number, rest.index);
+                let leg = leg(place, &groups[rest.number].pairs[rest.index], recipe);
+                legs.push(Leg { uids, keep: share.keep(), ..leg });
             }
         }
         legs
@@ -293,23 +374,31 @@ impl<'r> Run<'r> {
         if calm.is_empty() {
             return Ok(());
         }
-        let items = Items { facts: true, header: HeaderFields::Full, ..Items::default() };
         let asked: Vec<(WireName, [Part; 1])> = calm
             .iter()
             .map(|&number| {
                 let group = &groups[number];
                 let uids = group.first.iter().filter_map(|stored| stored.at).collect();
-                (group.wire.clone(), [Part { uids, items }])
+                (group.wire.clone(), [Part { uids, items: READ_BACK }])
             })
             .collect();
         let folders: Vec<Survey<'_>> =
             asked.iter().map(|(folder, parts)| Survey { folder, parts }).collect();
         let mut rows = Rows::new(folders.len());
         self.destination()?.survey(&folders, &mut rows).map_err(at(Side::Destination))?;
-        for (&number, (state, rows)) in calm.iter().zip(rows.visits) {
+        self.judge_all_first(groups, calm.into_iter().zip(rows.visits).collect())
+    }
+
+    /// Judges the first messages of folders by what was read back.
+    fn judge_all_first(&mut self, groups: &mut [Group], looked: Looked) -> Result<(), Trouble> {
+        for (number, (state, rows)) in looked {
             let group = &mut groups[number];
+            if !group.is_calm() || group.first.is_empty() {
+                continue;
+            }
             let Some(state) = state.filter(|state| group.is_same(state)) else { continue };
-            if rows.len() < group.first.len() {
+            let is_back = |uid: Uid| rows.iter().any(|row| row.uid == uid);
+            if !group.first.iter().all(|stored| stored.at.is_some_and(is_back)) {
                 // It was looked at too quickly, or somebody took them away.
                 continue;
             }
@@ -326,6 +415,29 @@ impl<'r> Run<'r> {
     }
 }
 
+/// What is asked for of messages that are read back.
+const READ_BACK: Items = Items {
+    flags: false,
+    size: false,
+    date: false,
+    mod_seq: false,
+    facts: true,
+    header: HeaderFields::Full,
+};
+
+/// The first messages of these folders, where they are thought to get to: a server gives UIDs out one by
+/// one, from the UIDNEXT that it told. It is asked for a few more, since somebody else may come in between.
+fn expected(groups: &[Group], ready: &[usize]) -> Vec<(usize, [Part; 1])> {
+    let part = |&number: &usize| {
+        let group = &groups[number];
+        let from = group.place.as_ref().filter(|place| place.told_uid_next.is_some())?.from;
+        let last = from.get().saturating_add(2 * u32::try_from(FIRST_BATCH).ok()?);
+        let uids = UidSet::range(from, Uid::new(last)?);
+        Some((number, [Part { uids, items: READ_BACK }]))
+    };
+    ready.iter().filter(|&&number| !groups[number].proved).filter_map(part).collect()
+}
+
 /// The numbers of folders with work that nothing speaks against, of those that are asked for.
 fn chosen(groups: &[Group], which: impl Fn(&Group) -> bool) -> Vec<usize> {
     let fits = |group: &Group| {
@@ -334,14 +446,17 @@ fn chosen(groups: &[Group], which: impl Fn(&Group) -> bool) -> Vec<usize> {
     (0..groups.len()).filter(|&number| fits(&groups[number])).collect()
 }
 
-/// Tells whether nothing speaks against more of this wave for a folder, so far.
-fn may_go_on(group: &Group) -> bool {
-    group.place.is_some() && group.is_calm() && group.has_work()
-}
-
 /// Tells whether a folder takes more of this wave.
 fn goes_on(group: &Group) -> bool {
-    group.proved && may_go_on(group)
+    group.proved && group.place.is_some() && group.is_calm() && group.has_work()
+}
+
+/// Tells whether what is still to be copied into a folder is what these shares hold of it: what was found
+/// out since they were dealt may have taken something off.
+fn is_as_dealt(group: &Group, number: usize, shares: &[(Share, Vec<Leg<'_>>)]) -> bool {
+    let legs = shares.iter().flat_map(|(_, legs)| legs).filter(|leg| leg.place.0 == number);
+    let dealt: u64 = legs.map(|leg| leg.uids.len()).sum();
+    dealt == group.all_sets().map(|(_, set)| set.uids.len()).sum::<u64>()
 }
 
 /// The states of folders that are only opened.
@@ -373,7 +488,7 @@ impl VisitSink for States {
 
 /// What was read back of each folder.
 struct Rows {
-    visits: Vec<(Option<FolderState>, Vec<Candidate>)>,
+    visits: Vec<Visited>,
     visit: usize,
     row: Incoming,
 }

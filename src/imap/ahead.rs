@@ -11,7 +11,7 @@ use crate::imap::request::Command;
 use crate::imap::session;
 use crate::imap::session::Reply;
 use crate::imap::session::Session;
-use crate::imap::tap::Exchange;
+use crate::imap::wire::Wire;
 use crate::store::Refusal;
 use crate::store::StoreError;
 
@@ -32,18 +32,15 @@ pub(super) fn is_short(command: &Command) -> bool {
 /// # Errors
 ///
 /// [`StoreError::Unsayable`] for a command that is not one line, and whatever the wire says.
-pub(super) fn put(
-    exchange: &mut Exchange,
-    command: &Command,
-) -> Result<(String, usize), StoreError> {
+pub(super) fn put(wire: &mut Wire, command: &Command) -> Result<(String, usize), StoreError> {
     let line = command.line().filter(|_| command.is_sayable());
     let line = line.ok_or_else(|| {
         StoreError::Unsayable("more than a line in a command that is sent ahead".to_owned())
     })?;
     tracing::trace!(command = %command.traced(), "sent ahead");
-    let tag = exchange.wire_mut().tag();
+    let tag = wire.tag();
     let line = format!("{tag} {line}\r\n");
-    exchange.wire_mut().put(line.as_bytes())?;
+    wire.put(line.as_bytes())?;
     Ok((tag, line.len()))
 }
 
@@ -75,7 +72,7 @@ impl Session {
                     while octets <= AHEAD_OCTETS_MAX - LINE_OCTETS_MAX
                         && let Some((place, command)) = waiting.next()
                     {
-                        let (tag, length) = put(exchange, command)?;
+                        let (tag, length) = put(exchange.wire_mut(), command)?;
                         octets += length;
                         ahead.push_back((tag, place, length));
                     }

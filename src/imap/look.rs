@@ -25,6 +25,7 @@ use crate::store::FolderStatus;
 use crate::store::ListRow;
 use crate::store::Listing;
 use crate::store::Namespace;
+use crate::store::Refusal;
 use crate::store::StoreError;
 
 /// Most personal namespaces that are listed one by one.
@@ -71,10 +72,18 @@ impl Session {
         mut commands: Vec<Command>,
     ) -> Result<(Answers, Option<Gathered>), StoreError> {
         let before = commands.len();
+        let asks = self.asks_for_namespaces();
+        if asks {
+            commands.push(Command::new("NAMESPACE"));
+        }
         commands.extend(self.to_list(&everything()));
         let mut answers = self.run_all(&commands)?;
+        let mut listed = answers.split_off(before).into_iter();
+        if asks {
+            self.take_namespaces(&mut listed);
+        }
+        let listed: Answers = listed.collect();
         let mut gathered = self.namespaces().is_some().then(Gathered::default);
-        let listed = answers.split_off(before);
         // A row may come while an earlier command is still to be answered.
         let earlier = answers.iter().filter(|answer| answer.is_ok());
         for answer in earlier.chain(&listed) {
@@ -84,11 +93,22 @@ impl Session {
         Ok((answers, gathered))
     }
 
+    fn asks_for_namespaces(&self) -> bool {
+        self.namespaces().is_none() && self.abilities().namespace
+    }
+
+    /// Takes the answer to NAMESPACE, which is the first of these.
+    fn take_namespaces(&mut self, answers: &mut impl Iterator<Item = Result<Reply, Refusal>>) {
+        if let Some(answer) = answers.next() {
+            self.set_namespaces(answer.as_ref().map(namespaces).unwrap_or_default());
+        }
+    }
+
     /// Lists all that begins with `prefix`: at one go where the server can, else with LSUB. The first time
     /// the namespaces are asked for along with it: they stay what they are as long as the session.
     fn list_under(&mut self, prefix: &WireName, gathered: &mut Gathered) -> Result<(), StoreError> {
         let mut commands = self.to_list(prefix);
-        let asks = self.namespaces().is_none() && self.abilities().namespace;
+        let asks = self.asks_for_namespaces();
         if asks {
             commands.insert(0, Command::new("NAMESPACE"));
         }
@@ -101,8 +121,8 @@ impl Session {
             }
         }
         let mut answers = answers.into_iter();
-        if asks && let Some(answer) = answers.next() {
-            self.set_namespaces(answer.as_ref().map(namespaces).unwrap_or_default());
+        if asks {
+            self.take_namespaces(&mut answers);
         }
         for answer in answers {
             match answer {

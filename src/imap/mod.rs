@@ -17,6 +17,8 @@ mod ahead;
 #[cfg(test)]
 mod ahead_tests;
 mod append;
+#[cfg(test)]
+mod behind_tests;
 mod blocks;
 mod change;
 mod clean;

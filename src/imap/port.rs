@@ -248,7 +248,19 @@ impl Destination for Port<Adds> {
 
     fn append(&mut self, queue: &mut dyn AppendQueue) -> Result<AppendOutcome, StoreError> {
         self.session.consider_compression()?;
-        self.session.append(queue)
+        self.session.append(queue, None)
+    }
+
+    fn append_and_survey(
+        &mut self,
+        queue: &mut dyn AppendQueue,
+        folders: &[Survey<'_>],
+        sink: &mut dyn VisitSink,
+    ) -> Result<AppendOutcome, StoreError> {
+        self.session.consider_compression()?;
+        let ahead = fetch::count_ahead(folders.iter().map_while(fetch::to_look));
+        let stops: Vec<_> = folders[..ahead].iter().filter_map(fetch::to_look).collect();
+        self.session.append(queue, Some((&stops, sink)))
     }
 
     fn change_flags(

@@ -11,20 +11,18 @@
 //! * Never uses the connection after anything but OK, NO or BAD.
 //! * Never sends a non-synchronising literal here.
 
+mod appending;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use crate::imap::ability;
 use crate::imap::append;
-use crate::imap::append::Knowledge;
 use crate::imap::append::Proof;
-use crate::imap::append::Terms;
-use crate::imap::clean::CleanQueue;
 use crate::imap::command::foreign_tag;
 use crate::imap::compress::Compressor;
 use crate::imap::fetch::Opened;
 use crate::imap::gated;
-use crate::imap::gated::GatedQueue;
 use crate::imap::known::{Known, Met};
 use crate::imap::login::Redactor;
 use crate::imap::open::Access;
@@ -47,8 +45,6 @@ use crate::mail::MailboxId;
 use crate::mail::UidValidity;
 use crate::mail::WireName;
 use crate::store::Abilities;
-use crate::store::AppendOutcome;
-use crate::store::AppendQueue;
 use crate::store::Compression;
 use crate::store::FolderState;
 use crate::store::Namespace;
@@ -259,40 +255,6 @@ impl Session {
         exchange.begin();
         exchange.wire_mut().pace_mut().moves(way);
         let done = work(self, &mut exchange);
-        exchange.wire_mut().pace_mut().moves(None);
-        drop(exchange);
-        done.map_err(|fault| self.settle(fault))
-    }
-
-    /// Appends what the queue hands out.
-    ///
-    /// # Errors
-    ///
-    /// Any means that the connection is given up; every message that was taken has its result.
-    pub(super) fn append(
-        &mut self,
-        queue: &mut dyn AppendQueue,
-    ) -> Result<AppendOutcome, StoreError> {
-        let leaves = self.leave_with_next()?;
-        self.pass_the_gate()?;
-        let mut exchange = self.tap.exchange();
-        if exchange.is_dead() {
-            return Err(given_up());
-        }
-        exchange.begin();
-        let terms = Terms {
-            ways: self.abilities.append,
-            limit: self.abilities.append_limit,
-            refusals: &self.known.refusals,
-            windows_stopped: &self.known.windows_stopped,
-            gate: self.known.gate.as_ref(),
-        };
-        let mut queue = CleanQueue { queue, redactor: &self.redactor };
-        let mut queue = GatedQueue::new(&mut queue, self.known.gate.as_ref());
-        let way = if queue.is_bulk() { Way::Up } else { Way::First };
-        let knowledge = Knowledge { proof: &mut self.proof, compressor: &mut self.compressor };
-        exchange.wire_mut().pace_mut().moves(Some(way));
-        let done = append::append(exchange.wire_mut(), &terms, knowledge, leaves, &mut queue);
         exchange.wire_mut().pace_mut().moves(None);
         drop(exchange);
         done.map_err(|fault| self.settle(fault))

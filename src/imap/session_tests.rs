@@ -338,9 +338,9 @@ fn search_gathers_all_lines() {
 
 /// One message of four octets, and what became of it.
 #[derive(Default)]
-struct OneMessage {
-    handed_out: bool,
-    results: Vec<AppendResult>,
+pub(super) struct OneMessage {
+    pub(super) handed_out: bool,
+    pub(super) results: Vec<AppendResult>,
 }
 
 impl AppendQueue for OneMessage {
@@ -376,7 +376,7 @@ fn an_echo_in_a_refused_append_is_hidden_and_the_folder_opened_anew_after_it() {
     let (mut session, sent) = session(&[answer, NOOP_OK, PLUS, refusal, answer], Then::Silence);
     session.ensure_open(&inbox()).unwrap();
     let mut queue = OneMessage::default();
-    session.append(&mut queue).unwrap();
+    session.append(&mut queue, None).unwrap();
     let [AppendResult::Refused(refusal)] = queue.results.as_slice() else {
         panic!("{:?}", queue.results)
     };
@@ -414,7 +414,7 @@ fn what_a_server_understands_is_asked_along_with_the_opening_of_folders() {
         ];
         assert_eq!(sent.lines()[2..], expected);
         let mut queue = OneMessage::default();
-        let outcome = session.append(&mut queue).unwrap();
+        let outcome = session.append(&mut queue, None).unwrap();
         assert_eq!(outcome.empty_stored, stored);
         assert!(sent.lines()[8].ends_with(literal), "{:?}", sent.lines());
         assert!(matches!(queue.results[..], [AppendResult::Stored(_)]), "{:?}", queue.results);
@@ -449,7 +449,7 @@ fn dead_session_takes_no_message_off_a_queue() {
     let (mut session, _) = session(&[b"* BYE\r\n"], Then::Close);
     assert!(command_ok(&mut session, "NOOP").is_err());
     let mut queue = OneMessage::default();
-    assert!(session.append(&mut queue).is_err());
+    assert!(session.append(&mut queue, None).is_err());
     assert!(!queue.handed_out && queue.results.is_empty());
 }
 

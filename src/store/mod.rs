@@ -269,6 +269,27 @@ pub trait Destination: Source {
     /// reported as [`AppendResult::Unknown`] before this returns.
     fn append(&mut self, queue: &mut dyn AppendQueue) -> Result<AppendOutcome, StoreError>;
 
+    /// Appends as [`append`](Self::append) does, and surveys folders behind the last message as
+    /// [`survey`](Look::survey) does, without waiting for what became of that message where the adapter can.
+    /// Whoever lacks a folder in the end asks for it again: it may not have been asked for, and a
+    /// fault of the survey alone is told by whatever is done next.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append).
+    fn append_and_survey(
+        &mut self,
+        queue: &mut dyn AppendQueue,
+        folders: &[Survey<'_>],
+        sink: &mut dyn VisitSink,
+    ) -> Result<AppendOutcome, StoreError> {
+        let appended = self.append(queue)?;
+        if let Err(fault) = self.survey(folders, sink) {
+            tracing::debug!(%fault, "behind an append");
+        }
+        Ok(appended)
+    }
+
     /// Adds or takes away flags of messages, by difference only (`+FLAGS`, `-FLAGS`). UIDs that do
     /// not exist are listed in the outcome. The flags that the server then reports are in it too.
     ///

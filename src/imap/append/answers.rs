@@ -49,10 +49,12 @@ impl Window<'_> {
         }
     }
 
-    /// Waits for one response, and reads all that are there already.
+    /// Waits for one response, and reads all that are there already, but none of commands that follow.
     pub(super) fn answers(&mut self) -> Result<(), StoreError> {
         self.answer()?;
-        while memchr::memchr(b'\n', self.wire.unread()).is_some() {
+        while memchr::memchr(b'\n', self.wire.unread()).is_some()
+            && !(self.has_followers && self.sent.is_empty())
+        {
             self.answer()?;
         }
         Ok(())

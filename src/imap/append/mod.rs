@@ -117,6 +117,10 @@ impl Terms<'_> {
     }
 }
 
+/// Commands that leave behind the last message, before it is answered. Their answers are left to whoever
+/// sent them.
+pub(super) type Behind<'a> = &'a mut dyn FnMut(&mut Wire) -> Result<(), StoreError>;
+
 /// Appends what the queue hands out, until it ends. `before` is a command that is sent first and whose
 /// answer is of no interest, such as one that leaves the open folder.
 ///
@@ -127,11 +131,11 @@ pub(super) fn append(
     wire: &mut Wire,
     terms: &Terms<'_>,
     knowledge: Knowledge<'_>,
-    before: Option<&str>,
+    (before, behind): (Option<&str>, Option<Behind<'_>>),
     queue: &mut dyn AppendQueue,
 ) -> Result<AppendOutcome, StoreError> {
     wire.flush()?;
-    Window::new(wire, terms, knowledge, queue).run(before)
+    Window::new(wire, terms, knowledge, queue).run(before, behind)
 }
 
 #[cfg(test)]

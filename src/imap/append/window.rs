@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::imap::append::Behind;
 use crate::imap::append::Knowledge;
 use crate::imap::append::Literal;
 use crate::imap::append::Terms;
@@ -68,6 +69,9 @@ pub(super) struct Window<'a> {
     pub(super) pace: usize,
     /// A batch was refused, or may be, before the server has read it to its end.
     pub(super) is_unread: bool,
+    /// Commands of somebody else are sent behind what is unanswered. They are seen through like
+    /// anything behind a batch, and nothing more is sent before they are answered.
+    pub(super) has_followers: bool,
     /// Octets put to the wire, and how many it had handed over before.
     put: u64,
     before: u64,
@@ -99,6 +103,7 @@ impl<'a> Window<'a> {
             asking: None,
             pace: usize::MAX,
             is_unread: false,
+            has_followers: false,
             put: 0,
             before,
             outcome: AppendOutcome { empty_stored, ..AppendOutcome::default() },
@@ -106,10 +111,15 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Appends until the queue has ended and all is answered; `before` is sent first.
-    pub(super) fn run(mut self, before: Option<&str>) -> Result<AppendOutcome, StoreError> {
+    /// Appends until the queue has ended and all is answered; `before` is sent first, and `behind` with
+    /// the last message.
+    pub(super) fn run(
+        mut self,
+        before: Option<&str>,
+        behind: Option<Behind<'_>>,
+    ) -> Result<AppendOutcome, StoreError> {
         let begun = before.map_or(Ok(()), |word| self.command(word, Literal::Synchronising));
-        let ran = begun.and_then(|()| self.run_queue());
+        let ran = begun.and_then(|()| self.run_queue(behind));
         if ran.is_err() {
             self.abandon();
         }
@@ -117,7 +127,7 @@ impl<'a> Window<'a> {
         ran.map(|()| self.outcome)
     }
 
-    fn run_queue(&mut self) -> Result<(), StoreError> {
+    fn run_queue(&mut self, mut behind: Option<Behind<'_>>) -> Result<(), StoreError> {
         loop {
             self.see_through()?;
             if self.sent.messages() + self.open_messages() >= self.pace {
@@ -137,6 +147,13 @@ impl<'a> Window<'a> {
                 }
                 None if self.open.is_some() => self.close()?,
                 None if self.sent.is_empty() => return Ok(()),
+                None if self.queue.ended()
+                    && let Some(behind) = behind.take() =>
+                {
+                    behind(self.wire)?;
+                    self.has_followers = true;
+                    return self.all_answers();
+                }
                 None => self.answers()?,
             }
         }

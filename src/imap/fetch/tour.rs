@@ -28,6 +28,7 @@ use crate::imap::request::Command;
 use crate::imap::session;
 use crate::imap::session::Session;
 use crate::imap::tap::Exchange;
+use crate::imap::wire::Wire;
 use crate::mail::UidOrder;
 use crate::mail::UidSet;
 use crate::mail::WireName;
@@ -127,18 +128,8 @@ impl Session {
         sink: &mut dyn VisitSink,
     ) -> Result<Flow, StoreError> {
         let (line, flow) = self.ahead(Some(way), |session, exchange| {
-            let mut tour = Tour {
-                session,
-                exchange,
-                stops,
-                first,
-                next: 0,
-                ahead: VecDeque::new(),
-                octets: 0,
-                stopped: false,
-                discarded: 0,
-            };
-            tour.go(sink)
+            let begun = Begun::default();
+            go(session, exchange, (first, stops), begun, sink)
         })?;
         if line == Line::Inside {
             self.give_up();
@@ -148,6 +139,97 @@ impl Session {
             }
         }
         Ok(flow)
+    }
+}
+
+/// Goes on with a tour from the stops whose commands are on the way.
+///
+/// # Errors
+///
+/// Those that end the connection.
+pub(in crate::imap) fn go(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    (first, stops): (usize, &[Stop<'_>]),
+    begun: Begun,
+    sink: &mut dyn VisitSink,
+) -> Result<(Line, Flow), StoreError> {
+    let next = begun.ahead.len();
+    let mut tour =
+        Tour { session, exchange, stops, first, next, begun, stopped: false, discarded: 0 };
+    tour.go(sink)
+}
+
+/// What is said at one stop.
+pub(in crate::imap) struct Lines {
+    examine: Command,
+    /// Nothing for a part that asks for nothing.
+    parts: Vec<Option<Command>>,
+}
+
+/// What a session says at a stop.
+pub(in crate::imap) fn lines(session: &Session, stop: &Stop<'_>) -> Lines {
+    let fetch = |(uids, wanted): &(Cow<'_, UidSet>, Wanted)| {
+        let is_wanted = !uids.is_empty();
+        is_wanted.then(|| Command::new(&format!("UID FETCH {uids} {}", wanted.items())))
+    };
+    let examine = session.to_open(stop.folder, Access::Read);
+    Lines { examine, parts: stop.parts.iter().map(fetch).collect() }
+}
+
+/// Stops whose commands are on the way.
+#[derive(Default)]
+pub(in crate::imap) struct Begun {
+    ahead: VecDeque<Sent>,
+    /// Octets of the commands in `ahead`.
+    octets: usize,
+}
+
+impl Begun {
+    /// Tells whether one more stop may be sent before the first one is answered.
+    pub(in crate::imap) fn has_room(&self) -> bool {
+        self.ahead.len() < STOPS_AHEAD_MAX && self.octets <= AHEAD_OCTETS_MAX - STOP_OCTETS_MAX
+    }
+
+    /// Tells whether none is on the way.
+    pub(in crate::imap) fn is_empty(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
+    fn is_enough(&self) -> bool {
+        self.ahead.len() > STOPS_AHEAD_MAX / 2 || self.octets > AHEAD_OCTETS_MAX / 2
+    }
+
+    /// Queues what is said at the stop with this place.
+    ///
+    /// # Errors
+    ///
+    /// Those that end the connection.
+    pub(in crate::imap) fn send(
+        &mut self,
+        wire: &mut Wire,
+        place: usize,
+        lines: &Lines,
+    ) -> Result<(), StoreError> {
+        let mut octets = 0;
+        let mut put = |command: &Command| {
+            let (tag, length) = ahead::put(wire, command)?;
+            octets += length;
+            Ok::<_, StoreError>(tag)
+        };
+        let examine = put(&lines.examine)?;
+        let parts: Result<Vec<_>, _> =
+            lines.parts.iter().map(|part| part.as_ref().map(&mut put).transpose()).collect();
+        let parts = parts?;
+        self.octets += octets;
+        self.ahead.push_back(Sent { place, examine, parts, octets });
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<Sent> {
+        let sent = self.ahead.pop_front()?;
+        self.octets -= sent.octets;
+        Some(sent)
     }
 }
 
@@ -169,9 +251,7 @@ struct Tour<'a> {
     first: usize,
     /// The stop whose commands leave next.
     next: usize,
-    ahead: VecDeque<Sent>,
-    /// Octets of the commands in `ahead`.
-    octets: usize,
+    begun: Begun,
     /// The sink asked to stop: what still comes is read and told to nobody.
     stopped: bool,
     /// Octets of bodies that were read for nobody.
@@ -185,8 +265,7 @@ impl Tour<'_> {
         let mut line = Line::Idle;
         loop {
             self.send_ahead()?;
-            let Some(sent) = self.ahead.pop_front() else { break };
-            self.octets -= sent.octets;
+            let Some(sent) = self.begun.pop() else { break };
             line = self.stop(&sent, sink)?;
             if line == Line::Inside {
                 break;
@@ -197,41 +276,16 @@ impl Tour<'_> {
 
     /// Sends the commands of the next stops, many at a time.
     fn send_ahead(&mut self) -> Result<(), StoreError> {
-        let is_enough = self.ahead.len() > STOPS_AHEAD_MAX / 2;
-        if is_enough || self.octets > AHEAD_OCTETS_MAX / 2 {
+        if self.begun.is_enough() {
             return Ok(());
         }
-        while !self.stopped
-            && self.ahead.len() < STOPS_AHEAD_MAX
-            && self.octets <= AHEAD_OCTETS_MAX - STOP_OCTETS_MAX
-        {
+        while !self.stopped && self.begun.has_room() {
             let Some(stop) = self.stops.get(self.next) else { break };
-            let sent = self.send(self.next, stop)?;
+            let lines = lines(self.session, stop);
+            self.begun.send(self.exchange.wire_mut(), self.next, &lines)?;
             self.next += 1;
-            self.octets += sent.octets;
-            self.ahead.push_back(sent);
         }
         self.exchange.wire_mut().flush()
-    }
-
-    fn send(&mut self, place: usize, stop: &Stop<'_>) -> Result<Sent, StoreError> {
-        let mut octets = 0;
-        let examine = self.session.to_open(stop.folder, Access::Read);
-        let examine = self.put(&examine, &mut octets)?;
-        let mut parts = Vec::new();
-        for (uids, wanted) in &stop.parts {
-            let line = Command::new(&format!("UID FETCH {uids} {}", wanted.items()));
-            let is_wanted = !uids.is_empty();
-            parts.push(if is_wanted { Some(self.put(&line, &mut octets)?) } else { None });
-        }
-        Ok(Sent { place, examine, parts, octets })
-    }
-
-    /// Queues one line; returns its tag.
-    fn put(&mut self, command: &Command, octets: &mut usize) -> Result<String, StoreError> {
-        let (tag, length) = ahead::put(self.exchange, command)?;
-        *octets += length;
-        Ok(tag)
     }
 
     fn stop(&mut self, sent: &Sent, sink: &mut dyn VisitSink) -> Result<Line, StoreError> {
