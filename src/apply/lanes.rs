@@ -199,8 +199,8 @@ impl<'r> Run<'r> {
             }
             self.mind_the_items()?;
             let later = groups.split_off(groups.len().min(self.wave_size()?));
-            let lost = match self.wave(&mut groups) {
-                Ok(()) => false,
+            let again = match self.wave(&mut groups) {
+                Ok(again) => again,
                 Err(Trouble::Fatal(fatal)) => {
                     for group in &groups {
                         self.tell_done(group);
@@ -210,7 +210,7 @@ impl<'r> Run<'r> {
                 Err(Trouble::Store(Side::Source, error)) => self.source.note(&error),
                 Err(Trouble::Store(Side::Destination, error)) => self.destination.note(&error),
             };
-            groups = self.copy_rest(groups, lost, resent)?;
+            groups = self.copy_rest(groups, again, resent)?;
             groups.extend(later);
         }
         Ok(())
@@ -221,12 +221,12 @@ impl<'r> Run<'r> {
     fn copy_rest(
         &mut self,
         groups: Vec<Group>,
-        lost: bool,
+        waves_again: bool,
         resent: &mut Vec<Group>,
     ) -> Result<Vec<Group>, Fatal> {
         let mut again = Vec::new();
         for (place, mut group) in groups.into_iter().enumerate() {
-            if lost && place > 0 && group.is_calm() {
+            if waves_again && place > 0 && group.is_calm() {
                 again.push(group);
                 continue;
             }

@@ -26,6 +26,10 @@ const INTENTS_AT_ONCE: usize = 256;
 /// looking.
 const OUTCOMES_AT_ONCE: usize = 512;
 
+/// Octets that may be read for nobody before a pass is given up for them: the folders that take theirs
+/// are better off in another one.
+const UNWANTED_MAX: u64 = 8 << 20;
+
 /// After so many refusals a pass ends, so that they are booked, and counted against the limit of items.
 const REFUSALS_AT_ONCE: usize = 100;
 
@@ -88,6 +92,8 @@ pub(super) struct Poured {
     pub placings: Vec<Option<Placing>>,
     /// The pass ended before its messages did: at a gap, for the first reading back, or by wish.
     pub cut_short: bool,
+    /// It ended since much came that had nowhere to go.
+    pub is_for_nobody: bool,
 }
 
 /// What an outlet needs of the run.
@@ -118,6 +124,8 @@ pub(super) struct Outlet<'a> {
     outcomes: Vec<(IntentId, Outcome)>,
     poured: Poured,
     refusals: usize,
+    /// Octets of messages that came and have nowhere to go.
+    unwanted: u64,
     over: bool,
     fault: Option<StateError>,
 }
@@ -141,6 +149,7 @@ impl<'a> Outlet<'a> {
             legs: legs.iter().map(|_| Passed::default()).collect(),
             placings: targets.into_iter().map(|target| target.map(Placing::new)).collect(),
             cut_short: false,
+            is_for_nobody: false,
         };
         Self {
             pipe,
@@ -157,6 +166,7 @@ impl<'a> Outlet<'a> {
             outcomes: Vec::new(),
             poured,
             refusals: 0,
+            unwanted: 0,
             over: false,
             fault: None,
         }
@@ -238,6 +248,13 @@ impl<'a> Outlet<'a> {
             self.room = self.room.saturating_sub(1);
             if self.placing(passenger.leg).is_some() {
                 return Some(passenger);
+            }
+            // Nobody knew yet that the folder takes nothing when its messages were asked for.
+            self.unwanted = self.unwanted.saturating_add(passenger.octets);
+            if self.unwanted > UNWANTED_MAX && self.is_bulk() {
+                self.over = true;
+                self.poured.is_for_nobody = true;
+                return None;
             }
             // That the source is lost in a message that nobody wants is found by who reads.
             let _ = self.pipe.pour(&mut |_| Ok(()));

@@ -73,6 +73,18 @@ pub(super) struct Written {
     appended: Result<AppendOutcome, StoreError>,
 }
 
+impl Written {
+    /// Tells whether the connection was lost over it.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.appended.is_err()
+    }
+
+    /// Tells whether it ended since much came that had nowhere to go.
+    pub(super) const fn was_for_nobody(&self) -> bool {
+        self.poured.is_for_nobody
+    }
+}
+
 /// What became of one leg.
 pub(super) struct LegEnded {
     pub fed: Fed,
@@ -112,8 +124,9 @@ pub(super) fn read_beside<T>(
                 }
             }
         });
+        let abandoning = Abandoning(&pipe);
         let written = write(&pipe, &Reads(reads));
-        pipe.abandon();
+        drop(abandoning);
         match reader.join() {
             Ok(()) => written,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -186,7 +199,7 @@ impl Pass<'_> {
 /// Puts both ends together.
 pub(super) fn ended(legs: &[Leg<'_>], read: Read, written: Written) -> Ended {
     let Written { poured, appended } = written;
-    let Poured { legs: passed, placings, cut_short } = poured;
+    let Poured { legs: passed, placings, cut_short, .. } = poured;
     let legs = legs
         .iter()
         .zip(read.legs)
@@ -197,6 +210,15 @@ pub(super) fn ended(legs: &[Leg<'_>], read: Read, written: Written) -> Ended {
         })
         .collect();
     Ended { legs, cut_short, fetched: read.fetched, appended }
+}
+
+/// Gives the pipe up when the writer ends, by whatever way.
+struct Abandoning<'a>(&'a Pipe);
+
+impl Drop for Abandoning<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 /// Closes the pipe when the reader ends, by whatever way.

@@ -4,6 +4,8 @@
 //! the rest) is paid once for all folders of a wave. A wave settles nothing: whatever is not as it was
 //! planned, and whatever goes wrong, is left to [`copy_group`](Run::copy_group), folder by folder.
 
+use std::collections::BTreeMap;
+
 use crate::apply::book::Booked;
 use crate::apply::copy::{FIRST_BATCH, Trouble, at, first_of, leg};
 use crate::apply::fatal::Fatal;
@@ -17,12 +19,16 @@ use crate::apply::placing::Target;
 use crate::apply::run::{Run, telling};
 use crate::mail::{Side, Uid, UidOrder, UidSet, WireName};
 use crate::store::{
-    Chunk, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, Part, RowHead,
-    StoreError, Survey, VisitSink,
+    Chunk, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, MissingWhy, Part,
+    RowHead, StoreError, Survey, VisitSink,
 };
 
-/// What the speed of the source's line is told from, in octets.
-const SAMPLE_OCTETS: u64 = 3 << 20;
+/// What the speed of the source's line is told from, in octets: as much as a line takes that is just so
+/// slow that compression pays, to be found slow.
+const SAMPLE_OCTETS: u64 = 5 << 20;
+
+/// So many octets of first messages spare the sample: enough for a line of two thirds of that speed.
+const FIRST_OCTETS_ENOUGH: u64 = 3 << 20;
 
 /// How much has to be left for a sample to pay, in octets.
 const SAMPLE_WORTH: u64 = 16 << 20;
@@ -97,15 +103,17 @@ fn rests(groups: &[Group], numbers: &[usize]) -> Vec<Rest> {
 }
 
 impl<'r> Run<'r> {
-    /// Copies into these folders what can be copied without a closer look.
+    /// Copies into these folders what can be copied without a closer look. Tells whether those that are
+    /// left are worth another wave.
     ///
     /// # Errors
     ///
     /// Of a connection, which was noted, or what ends the run.
-    pub(super) fn wave(&mut self, groups: &mut [Group]) -> Result<(), Trouble> {
+    pub(super) fn wave(&mut self, groups: &mut [Group]) -> Result<bool, Trouble> {
         // Where the server tells no UIDs they are looked up after each pass.
         if !self.destination()?.abilities().uid_plus || self.quota.is_full() {
-            return Ok(self.create_absent(groups)?);
+            self.create_absent(groups)?;
+            return Ok(false);
         }
         // A new folder has nothing of ours: its messages can be read before it is opened, or made.
         let fresh = chosen(groups, Group::is_fresh);
@@ -118,10 +126,10 @@ impl<'r> Run<'r> {
         let mut all = [&*proved, &*new].concat();
         all.sort_unstable();
         if all.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let shares = self.shares(groups, &new, &all)?;
-        self.move_shares(groups, &shares, |run, groups| {
+        let again = self.move_shares(groups, &shares, |run, groups| {
             if !fresh.is_empty() {
                 run.create_absent(groups)?;
             }
@@ -136,7 +144,8 @@ impl<'r> Run<'r> {
             ready.extend([&*opened, &*proved].concat());
             Ok(ready)
         })?;
-        self.read_back_all(groups, &new)
+        self.read_back_all(groups, &new)?;
+        Ok(again)
     }
 
     /// Deals the messages of folders out: the first ones of those that are new, which are to be read back
@@ -163,7 +172,8 @@ impl<'r> Run<'r> {
             shares.push((Share::First, self.legs(groups, &mut rests, Share::First, first)));
         }
         let left: u64 = rests.iter().map(Rest::octets).sum();
-        if left >= SAMPLE_WORTH && octets < SAMPLE_OCTETS && self.source()?.wants_measuring() {
+        if left >= SAMPLE_WORTH && octets < FIRST_OCTETS_ENOUGH && self.source()?.wants_measuring()
+        {
             let mut room = SAMPLE_OCTETS;
             let sample = |rest: &mut Rest| {
                 let uids = rest.take(room.div_ceil(rest.each));
@@ -256,13 +266,14 @@ impl<'r> Run<'r> {
     }
 
     /// Moves these shares, one after the other. While the first one begins to be read, `before` does what
-    /// is to be done first at the destination, and tells into which of the folders it may go then.
+    /// is to be done first at the destination, and tells into which of the folders it may go then. Returns
+    /// whether it ended because too much was read for folders that take nothing.
     fn move_shares(
         &mut self,
         groups: &mut [Group],
         shares: &[(Share, Vec<Leg<'r>>)],
         before: impl FnOnce(&mut Self, &mut [Group]) -> Result<Vec<usize>, Trouble>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let passes: Vec<Pass<'_>> =
             shares.iter().map(|(_, legs)| self.pass_of(legs, Reading::Touring)).collect();
         let patience = self.patience();
@@ -271,22 +282,41 @@ impl<'r> Run<'r> {
         let memory = self.settings.memory;
         let moved = pass::read_beside(&passes, memory, &mut *source, |pipe, reads| {
             let mut ready = before(self, groups)?;
+            let (mut absent, mut was_for_nobody) = (Absentees::new(), false);
             for (place, (share, legs)) in shares.iter().enumerate() {
                 if *share != Share::First {
                     self.read_back_all(groups, &ready)?;
                     ready.retain(|&number| goes_on(&groups[number]));
                 }
-                ready.retain(|&number| is_as_dealt(&groups[number], number, &shares[place..]));
+                ready.retain(|&number| {
+                    let absent = absent.get(&number).copied().unwrap_or_default();
+                    dealt(number, &shares[place..]) + absent == to_copy(&groups[number])
+                });
                 if ready.is_empty() || self.is_to_stop() {
                     break;
                 }
                 let pass = &passes[place];
                 let (written, looked) = self.write(groups, *share, &ready, (pass, pipe))?;
-                pipe.next_part();
-                self.book_all(groups, legs, pass::ended(legs, reads.of(pass), written))?;
+                was_for_nobody = written.was_for_nobody();
+                let is_last = place + 1 == shares.len()
+                    || written.is_lost()
+                    || self.quota.is_full()
+                    || self.is_to_stop();
+                if is_last {
+                    // What is still on its way is of no use: the reader need not wait.
+                    pipe.abandon();
+                } else {
+                    pipe.next_part();
+                }
+                let ended = pass::ended(legs, reads.of(pass), written);
+                note_absent(&mut absent, legs, &ended);
+                self.book_all(groups, legs, ended)?;
                 self.judge_all_first(groups, looked)?;
+                if is_last {
+                    break;
+                }
             }
-            Ok(())
+            Ok(was_for_nobody)
         });
         self.source.put_back(source);
         moved
@@ -430,7 +460,8 @@ const READ_BACK: Items = Items {
 fn expected(groups: &[Group], ready: &[usize]) -> Vec<(usize, [Part; 1])> {
     let part = |&number: &usize| {
         let group = &groups[number];
-        let from = group.place.as_ref().filter(|place| place.told_uid_next.is_some())?.from;
+        let place = group.place.as_ref()?;
+        let from = place.told_uid_next?.max(place.from);
         let last = from.get().saturating_add(2 * u32::try_from(FIRST_BATCH).ok()?);
         let uids = UidSet::range(from, Uid::new(last)?);
         Some((number, [Part { uids, items: READ_BACK }]))
@@ -451,12 +482,26 @@ fn goes_on(group: &Group) -> bool {
     group.proved && group.place.is_some() && group.is_calm() && group.has_work()
 }
 
-/// Tells whether what is still to be copied into a folder is what these shares hold of it: what was found
-/// out since they were dealt may have taken something off.
-fn is_as_dealt(group: &Group, number: usize, shares: &[(Share, Vec<Leg<'_>>)]) -> bool {
+/// How many messages of each folder were asked for and did not come. They stay to be copied with care.
+type Absentees = BTreeMap<usize, u64>;
+
+fn note_absent(absent: &mut Absentees, legs: &[Leg<'_>], ended: &Ended) {
+    for (leg, ended) in legs.iter().zip(&ended.legs) {
+        let missing = ended.fetched.iter().flat_map(|outcome| &outcome.missing);
+        let unasked = missing.filter(|missing| missing.why == MissingWhy::NotAsked).count();
+        *absent.entry(leg.place.0).or_default() += u64::try_from(unasked).unwrap_or(u64::MAX);
+    }
+}
+
+/// How many messages of a folder these shares hold. What was found out since they were dealt may have
+/// taken something off what is to be copied.
+fn dealt(number: usize, shares: &[(Share, Vec<Leg<'_>>)]) -> u64 {
     let legs = shares.iter().flat_map(|(_, legs)| legs).filter(|leg| leg.place.0 == number);
-    let dealt: u64 = legs.map(|leg| leg.uids.len()).sum();
-    dealt == group.all_sets().map(|(_, set)| set.uids.len()).sum::<u64>()
+    legs.map(|leg| leg.uids.len()).sum()
+}
+
+fn to_copy(group: &Group) -> u64 {
+    group.all_sets().map(|(_, set)| set.uids.len()).sum()
 }
 
 /// The states of folders that are only opened.

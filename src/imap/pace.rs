@@ -25,7 +25,7 @@ const OCTETS_ENOUGH: u64 = 1 << 20;
 const FAST: u64 = 30_000_000;
 
 /// How long so many octets have to have been waited for, if they were slow.
-const WAIT_SURE: Duration = Duration::from_millis(250);
+const WAIT_SURE: Duration = Duration::from_millis(150);
 
 /// What rows have to be slower than to be a measure of the line, in octets a second: a server may take as
 /// long to find out what it tells in them.
@@ -281,10 +281,10 @@ mod tests {
     }
 
     #[test]
-    fn slow_line_is_believed_after_a_quarter_of_a_second() {
+    fn slow_line_is_believed_after_a_while() {
         let mut pace = pace(Way::Down);
         receive(&mut pace, 4, MILLISECOND);
-        receive(&mut pace, 49, MILLISECOND * 5);
+        receive(&mut pace, 29, MILLISECOND * 5);
         assert_eq!(pace.measured(), None);
         receive(&mut pace, 1, MILLISECOND * 5);
         assert_eq!(rate(&pace), Some((64 << 10) * 200));

@@ -86,6 +86,22 @@ impl Window<'_> {
         }
     }
 
+    /// Reads one response while it is unsure whether the server reads a body as commands. Tells whether it
+    /// ended the command with this tag.
+    pub(super) fn is_answer_to(&mut self, first: &str) -> Result<bool, StoreError> {
+        match answer(self.wire, &mut self.line)? {
+            Parsed::Tagged { tag, status, .. } if tag == first && status != Status::Bad => Ok(true),
+            Parsed::Tagged { text, .. } => {
+                Err(self.broken(&format!("an answer to a command that was not sent, {text}")))
+            }
+            Parsed::Continue => Err(self.broken("a continuation")),
+            Parsed::Untagged(Data::Status { kind: StatusKind::Bad, text, .. }) => {
+                Err(self.broken(&format!("BAD {text}")))
+            }
+            Parsed::Untagged(_) | Parsed::Unknown => Ok(false),
+        }
+    }
+
     fn ended(&mut self, tag: &str, ended: Ended) -> Result<Event, StoreError> {
         if ended.status == Status::Bad && self.window_is_open() {
             return Err(self.broken(&format!("BAD {}", ended.text)));

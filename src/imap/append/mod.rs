@@ -117,9 +117,17 @@ impl Terms<'_> {
     }
 }
 
-/// Commands that leave behind the last message, before it is answered. Their answers are left to whoever
-/// sent them.
-pub(super) type Behind<'a> = &'a mut dyn FnMut(&mut Wire) -> Result<(), StoreError>;
+/// Sends commands behind the last message, before it is answered, and returns the tag of the first. Their
+/// answers are left to whoever sent them, unless [`Appended::followers_are_lost`] tells otherwise.
+pub(super) type Behind<'a> = &'a mut dyn FnMut(&mut Wire) -> Result<Option<String>, StoreError>;
+
+/// How an append ended, when the connection is still good.
+pub(super) struct Appended {
+    pub(super) outcome: AppendOutcome,
+    /// Answers of commands that were sent behind the messages were read for other reasons: what is still to
+    /// come of them is of no use, and the connection neither.
+    pub(super) followers_are_lost: bool,
+}
 
 /// Appends what the queue hands out, until it ends. `before` is a command that is sent first and whose
 /// answer is of no interest, such as one that leaves the open folder.
@@ -133,7 +141,7 @@ pub(super) fn append(
     knowledge: Knowledge<'_>,
     (before, behind): (Option<&str>, Option<Behind<'_>>),
     queue: &mut dyn AppendQueue,
-) -> Result<AppendOutcome, StoreError> {
+) -> Result<Appended, StoreError> {
     wire.flush()?;
     Window::new(wire, terms, knowledge, queue).run(before, behind)
 }

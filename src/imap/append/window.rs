@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::imap::append::Appended;
 use crate::imap::append::Behind;
 use crate::imap::append::Knowledge;
 use crate::imap::append::Literal;
@@ -69,8 +70,7 @@ pub(super) struct Window<'a> {
     pub(super) pace: usize,
     /// A batch was refused, or may be, before the server has read it to its end.
     pub(super) is_unread: bool,
-    /// Commands of somebody else are sent behind what is unanswered. They are seen through like
-    /// anything behind a batch, and nothing more is sent before they are answered.
+    /// Commands of somebody else are sent behind what is unanswered, and nothing more is.
     pub(super) has_followers: bool,
     /// Octets put to the wire, and how many it had handed over before.
     put: u64,
@@ -117,14 +117,15 @@ impl<'a> Window<'a> {
         mut self,
         before: Option<&str>,
         behind: Option<Behind<'_>>,
-    ) -> Result<AppendOutcome, StoreError> {
+    ) -> Result<Appended, StoreError> {
         let begun = before.map_or(Ok(()), |word| self.command(word, Literal::Synchronising));
         let ran = begun.and_then(|()| self.run_queue(behind));
         if ran.is_err() {
             self.abandon();
         }
         self.outcome.window_stopped = self.terms.windows_are_stopped();
-        ran.map(|()| self.outcome)
+        let followers_are_lost = self.has_followers && self.is_unread;
+        ran.map(|()| Appended { outcome: self.outcome, followers_are_lost })
     }
 
     fn run_queue(&mut self, mut behind: Option<Behind<'_>>) -> Result<(), StoreError> {
@@ -150,9 +151,10 @@ impl<'a> Window<'a> {
                 None if self.queue.ended()
                     && let Some(behind) = behind.take() =>
                 {
-                    behind(self.wire)?;
+                    let first = behind(self.wire)?;
                     self.has_followers = true;
-                    return self.all_answers();
+                    self.all_answers()?;
+                    return self.see_followers_through(first);
                 }
                 None => self.answers()?,
             }
@@ -318,6 +320,14 @@ impl<'a> Window<'a> {
             self.is_unread = false;
             self.command("NOOP", Literal::NonSynchronising)?;
         }
+        Ok(())
+    }
+
+    /// Sees a batch that was refused through up to the first of the commands that follow it. Their answers
+    /// are then of no use any more.
+    fn see_followers_through(&mut self, first: Option<String>) -> Result<(), StoreError> {
+        let Some(first) = first.filter(|_| self.is_unread) else { return Ok(()) };
+        while !self.is_answer_to(&first)? {}
         Ok(())
     }
 

@@ -191,9 +191,9 @@ impl Begun {
         self.ahead.len() < STOPS_AHEAD_MAX && self.octets <= AHEAD_OCTETS_MAX - STOP_OCTETS_MAX
     }
 
-    /// Tells whether none is on the way.
-    pub(in crate::imap) fn is_empty(&self) -> bool {
-        self.ahead.is_empty()
+    /// The tag of the first command that is on the way.
+    pub(in crate::imap) fn first(&self) -> Option<&str> {
+        self.ahead.front().map(|sent| sent.examine.as_str())
     }
 
     fn is_enough(&self) -> bool {

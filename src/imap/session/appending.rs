@@ -1,6 +1,7 @@
 //! Appending in a session, and looking behind it.
 
 use crate::imap::append;
+use crate::imap::append::Appended;
 use crate::imap::append::Behind;
 use crate::imap::append::Knowledge;
 use crate::imap::append::Terms;
@@ -52,7 +53,8 @@ impl Session {
                 }
                 begun.send(wire, place, lines)?;
             }
-            wire.flush()
+            wire.flush()?;
+            Ok(begun.first().map(str::to_owned))
         };
         let terms = Terms {
             ways: self.abilities.append,
@@ -69,19 +71,20 @@ impl Session {
         exchange.wire_mut().pace_mut().moves(Some(way));
         let done = append::append(exchange.wire_mut(), &terms, knowledge, around, &mut queue);
         exchange.wire_mut().pace_mut().moves(None);
-        let followed = match sink {
-            Some(sink) if done.is_ok() && !begun.is_empty() => {
+        let followed = match (&done, sink) {
+            (Ok(Appended { followers_are_lost: true, .. }), _) => Ok((Line::Inside, Flow::Go)),
+            (Ok(_), Some(sink)) if begun.first().is_some() => {
                 fetch::go(self, &mut exchange, (0, stops), begun, sink)
             }
             _ => Ok((Line::Idle, Flow::Go)),
         };
         drop(exchange);
-        let appended = done.map_err(|fault| self.settle(fault))?;
+        let Appended { outcome, .. } = done.map_err(|fault| self.settle(fault))?;
         match followed.map_err(|fault| self.settle(fault)) {
             Ok((Line::Idle, _)) => {}
             Ok((Line::Inside, _)) => self.give_up(),
             Err(fault) => tracing::debug!(%fault, "lost behind an append"),
         }
-        Ok(appended)
+        Ok(outcome)
     }
 }

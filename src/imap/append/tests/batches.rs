@@ -155,25 +155,66 @@ fn batch_that_is_refused_before_its_end_is_ended_and_seen_through() {
     assert!(ran.executed.is_empty() && !ran.stopped);
 }
 
+/// A server for which, if so, a command is over as soon as it was refused: what follows is a line.
+struct Forgetful(Server, bool);
+
+impl Peer for Forgetful {
+    fn take(&mut self, input: &mut Vec<u8>) -> Vec<u8> {
+        let answers = self.0.take(input);
+        if self.1 && answers.ends_with(b"poison\r\n") {
+            self.0.command = None;
+        }
+        answers
+    }
+}
+
+#[test]
+fn refused_batch_is_seen_through_up_to_what_follows_it() {
+    for (poison, forgets) in [(None, false), (Some("bad"), false), (Some("bad"), true)] {
+        let mut messages = Messages::same(3, 20);
+        messages.waiting[2].1[10..13].copy_from_slice(b"bad");
+        let nature = Nature { poison, ..Nature::default() };
+        let log = Arc::new(Mutex::new(Log::default()));
+        let server = Server::new(nature, &log);
+        // What is refused is the last message, so that only what follows tells how it was read.
+        let (mut wire, _) =
+            connect(Forgetful(server, forgets), Line { write_at_most: 30, ..Line::default() });
+        let stopped = AtomicBool::new(false);
+        let terms = Terms {
+            ways: MULTI,
+            limit: None,
+            refusals: &[],
+            windows_stopped: &stopped,
+            gate: None,
+        };
+        let mut follow = |wire: &mut Wire| {
+            wire.put(if forgets { b"\r\nF1 NOOP\r\n" } else { b"F1 NOOP\r\n" })?;
+            wire.flush()?;
+            Ok(Some("F1".to_owned()))
+        };
+        let (mut proof, mut compressor) = (Proof::default(), Compressor::default());
+        let knowledge = Knowledge { proof: &mut proof, compressor: &mut compressor };
+        let around = (None, Some(&mut follow as Behind<'_>));
+        let done = crate::imap::append::append(&mut wire, &terms, knowledge, around, &mut messages);
+        match done {
+            Ok(Appended { followers_are_lost, .. }) => {
+                assert!(!forgets);
+                assert_eq!(followers_are_lost, poison.is_some());
+            }
+            Err(fault) => assert!(forgets && stopped.load(Ordering::Relaxed), "{fault}"),
+        }
+        assert_eq!(messages.words().len(), 3);
+    }
+}
+
 #[test]
 fn server_that_runs_the_rest_of_a_refused_batch_is_noticed() {
-    struct Forgetful(Server);
-    impl Peer for Forgetful {
-        fn take(&mut self, input: &mut Vec<u8>) -> Vec<u8> {
-            let answers = self.0.take(input);
-            if answers.ends_with(b"poison\r\n") {
-                // The command is over for it: what follows is a line.
-                self.0.command = None;
-            }
-            answers
-        }
-    }
     let mut messages = Messages::same(6, 20);
     messages.waiting[1].1[10..13].copy_from_slice(b"bad");
     let nature = Nature { poison: Some("bad"), refuses_early: true, ..Nature::default() };
     let log = Arc::new(Mutex::new(Log::default()));
     let line = Line { write_at_most: 30, ..Line::default() };
-    let ran = run_with(Forgetful(Server::new(nature, &log)), &log, line, MULTI, messages);
+    let ran = run_with(Forgetful(Server::new(nature, &log), true), &log, line, MULTI, messages);
     assert!(matches!(ran.outcome, Err(StoreError::Protocol(_))), "{:?}", ran.outcome);
     assert!(ran.stopped);
 }

@@ -40,7 +40,7 @@ fn append(
     queue: &mut dyn AppendQueue,
 ) -> Result<AppendOutcome, StoreError> {
     let knowledge = Knowledge { proof, compressor: &mut Compressor::default() };
-    super::append(wire, terms, knowledge, (before, None), queue)
+    super::append(wire, terms, knowledge, (before, None), queue).map(|appended| appended.outcome)
 }
 
 struct Ran {
