@@ -14,11 +14,10 @@ use crate::imap::fetch::Stop;
 use crate::imap::gated::GatedQueue;
 use crate::imap::pace::Way;
 use crate::imap::session::Session;
-use crate::imap::session::given_up;
+use crate::imap::tap::Exchange;
 use crate::imap::wire::Wire;
 use crate::store::AppendOutcome;
 use crate::store::AppendQueue;
-use crate::store::Flow;
 use crate::store::StoreError;
 use crate::store::VisitSink;
 
@@ -35,15 +34,38 @@ impl Session {
         behind: Option<(&[Stop<'_>], &mut dyn VisitSink)>,
     ) -> Result<AppendOutcome, StoreError> {
         let leaves = self.leave_with_next()?;
-        self.pass_the_gate()?;
-        let tap = self.tap.clone();
-        let mut exchange = tap.exchange();
-        if exchange.is_dead() {
-            return Err(given_up());
-        }
-        exchange.begin();
         let (stops, sink) = behind.unzip();
         let stops = stops.unwrap_or_default();
+        let way = if queue.is_bulk() { Way::Up } else { Way::First };
+        let (outcome, line) = self.ahead(Some(way), |session, exchange| {
+            let (appended, begun) = session.append_ahead(exchange, queue, leaves, stops)?;
+            let Appended { outcome, followers_are_lost } = appended;
+            let line = match sink {
+                _ if followers_are_lost => Ok(Line::Inside),
+                Some(sink) if begun.first().is_some() => {
+                    exchange.wire_mut().pace_mut().moves(Some(Way::Rows));
+                    fetch::go(session, exchange, (0, stops), begun, sink).map(|(line, _)| line)
+                }
+                _ => Ok(Line::Idle),
+            };
+            Ok((outcome, line))
+        })?;
+        match line.map_err(|fault| self.settle(fault)) {
+            Ok(Line::Idle) => {}
+            Ok(Line::Inside) => self.give_up(),
+            Err(fault) => tracing::debug!(%fault, "lost behind an append"),
+        }
+        Ok(outcome)
+    }
+
+    /// Appends, and sends behind it what is said at these stops; returns those that are on the way.
+    fn append_ahead(
+        &mut self,
+        exchange: &mut Exchange,
+        queue: &mut dyn AppendQueue,
+        leaves: Option<&str>,
+        stops: &[Stop<'_>],
+    ) -> Result<(Appended, Begun), StoreError> {
         let said: Vec<Lines> = stops.iter().map(|stop| fetch::lines(self, stop)).collect();
         let mut begun = Begun::default();
         let mut follow = |wire: &mut Wire| {
@@ -65,26 +87,9 @@ impl Session {
         };
         let mut queue = CleanQueue { queue, redactor: &self.redactor };
         let mut queue = GatedQueue::new(&mut queue, self.known.gate.as_ref());
-        let way = if queue.is_bulk() { Way::Up } else { Way::First };
         let knowledge = Knowledge { proof: &mut self.proof, compressor: &mut self.compressor };
         let around = (leaves, (!said.is_empty()).then_some(&mut follow as Behind<'_>));
-        exchange.wire_mut().pace_mut().moves(Some(way));
         let done = append::append(exchange.wire_mut(), &terms, knowledge, around, &mut queue);
-        exchange.wire_mut().pace_mut().moves(None);
-        let followed = match (&done, sink) {
-            (Ok(Appended { followers_are_lost: true, .. }), _) => Ok((Line::Inside, Flow::Go)),
-            (Ok(_), Some(sink)) if begun.first().is_some() => {
-                fetch::go(self, &mut exchange, (0, stops), begun, sink)
-            }
-            _ => Ok((Line::Idle, Flow::Go)),
-        };
-        drop(exchange);
-        let Appended { outcome, .. } = done.map_err(|fault| self.settle(fault))?;
-        match followed.map_err(|fault| self.settle(fault)) {
-            Ok((Line::Idle, _)) => {}
-            Ok((Line::Inside, _)) => self.give_up(),
-            Err(fault) => tracing::debug!(%fault, "lost behind an append"),
-        }
-        Ok(outcome)
+        done.map(|appended| (appended, begun))
     }
 }
