@@ -94,6 +94,8 @@ pub(super) struct Pace {
     flows: [Flow; 4],
     /// The shortest wait for an answer so far.
     shortest: Option<Duration>,
+    /// What is left of a round trip that is waited for however fast the line is.
+    turn: Duration,
     /// The same until login was over.
     round_trip: Option<Duration>,
     /// From now on commands are sent before the answers to others are there, so that waits for
@@ -176,18 +178,25 @@ impl Pace {
         }
     }
 
+    /// Says that nothing more is sent until a round trip is over.
+    pub(super) fn turns(&mut self) {
+        self.turn = self.round_trip.unwrap_or_default();
+    }
+
     /// Counts octets that were received and how long they were waited for. `answers`: they are the
     /// first ones since something was sent.
     pub(super) fn received(&mut self, octets: u64, waited: Duration, answers: bool) {
-        let mut over = waited;
+        let mut spared = self.turn;
+        self.turn = self.turn.saturating_sub(waited);
         if answers {
             let quickest = self.shortest.map_or(waited, |shortest| shortest.min(waited));
             self.shortest = Some(quickest);
             if !self.logged_in {
                 self.round_trip = Some(quickest);
             }
-            over = waited.saturating_sub(quickest);
+            spared = spared.max(quickest);
         }
+        let over = waited.saturating_sub(spared);
         match self.way {
             Some(way @ (Way::Down | Way::Rows)) if !answers => {
                 self.flow(way).read(octets, waited);
@@ -361,6 +370,29 @@ mod tests {
             pace.answered(8 << 10);
         }
         assert!(rate(&pace).unwrap() > 500 << 20, "{:?}", pace.measured());
+    }
+
+    #[test]
+    fn round_trips_of_continuations_do_not_make_a_line_slow() {
+        let mut pace = Pace::default();
+        pace.received(40, MILLISECOND * 40, true);
+        pace.logged_in();
+        // Commands that were sent ahead are answered at once.
+        pace.received(40, Duration::ZERO, true);
+        pace.moves(Some(Way::First));
+        for _ in 0..200 {
+            pace.turns();
+            // The answer to what was sent before comes on the way.
+            pace.received(40, MILLISECOND * 30, true);
+            pace.answered(8 << 10);
+            pace.received(40, MILLISECOND * 11, false);
+            pace.sent(MILLISECOND / 100);
+        }
+        assert_eq!(pace.measured(), None);
+        // What takes longer than that is the line.
+        pace.turns();
+        pace.received(40, MILLISECOND * 1040, true);
+        assert_eq!(rate(&pace), Some(200 * (8 << 10) * 1000 / 1202));
     }
 
     #[test]

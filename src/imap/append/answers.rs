@@ -31,6 +31,7 @@ impl Window<'_> {
     /// Waits for the continuation. False: the command was refused, and its message has its result.
     pub(super) fn is_continued(&mut self, tag: &str) -> Result<bool, StoreError> {
         self.asking = Some(tag.to_owned());
+        self.wire.pace_mut().turns();
         loop {
             match self.answer()? {
                 Event::Other => {}

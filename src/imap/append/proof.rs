@@ -85,9 +85,21 @@ impl Proof {
     }
 
     pub(super) fn covers(&self, folder: &WireName, line: &Line) -> bool {
-        self.mailboxes.contains(folder)
-            && self.dates.contains(&line.date)
-            && line.flags.iter().all(|flag| self.flags.contains(flag))
+        self.covers_with(&[], folder, line)
+    }
+
+    /// Tells whether a line is covered once these are accepted, too.
+    pub(super) fn covers_with(
+        &self,
+        more: &[(&WireName, &Line)],
+        folder: &WireName,
+        line: &Line,
+    ) -> bool {
+        let is_new = |flag| !more.iter().any(|(_, other)| other.flags.contains(flag));
+        (self.mailboxes.contains(folder) || more.iter().any(|(other, _)| *other == folder))
+            && (self.dates.contains(&line.date)
+                || more.iter().any(|(_, other)| other.date == line.date))
+            && !line.flags.iter().any(|flag| !self.flags.contains(flag) && is_new(flag))
     }
 
     /// Tells whether probes are due, which they are once in a connection.

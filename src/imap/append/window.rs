@@ -349,10 +349,8 @@ impl<'a> Window<'a> {
         {
             return Ok(Literal::Synchronising);
         }
-        // An answer that is due may be the proof, and is no further away than a continuation.
-        while !self.proof.covers(&self.folder, line)
-            && self.sent.iter().any(|sent| sent.proves.is_some())
-        {
+        // Answers that are due may be the proof, and are no further away than a continuation.
+        while !self.proof.covers(&self.folder, line) && self.is_being_proved(line) {
             self.answers()?;
         }
         if !self.proof.covers(&self.folder, line) {
@@ -360,6 +358,13 @@ impl<'a> Window<'a> {
         }
         let is_proved = self.proof.covers(&self.folder, line);
         Ok(if is_proved { Literal::NonSynchronising } else { Literal::Synchronising })
+    }
+
+    /// Tells whether the line is proved once all that is unanswered is stored.
+    fn is_being_proved(&self, line: &Line) -> bool {
+        let due = self.sent.iter().filter_map(|sent| Some((&*sent.folder, sent.proves.as_ref()?)));
+        let due: Vec<_> = due.collect();
+        !due.is_empty() && self.proof.covers_with(&due, &self.folder, line)
     }
 
     fn open_messages(&self) -> usize {

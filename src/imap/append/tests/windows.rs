@@ -25,6 +25,25 @@ fn first_of_a_combination_waits_and_the_others_do_not() {
 }
 
 #[test]
+fn new_combination_does_not_wait_for_the_answer_to_another_that_proves_nothing_of_it() {
+    // The first message is answered only along with what is said to the next command.
+    struct Waits(Server);
+    impl Peer for Waits {
+        fn take(&mut self, input: &mut Vec<u8>) -> Vec<u8> {
+            let said = self.0.take(input);
+            let is_alone = said.starts_with(b"X1 OK") && !said.ends_with(b"+ go on\r\n");
+            if is_alone { Vec::new() } else { said }
+        }
+    }
+    let log = Arc::new(Mutex::new(Log::default()));
+    let server = Waits(Server::new(Nature::default(), &log));
+    let messages = Messages::new(&["$A||one", "$B||two", "$A $B||three"]);
+    let ran = run_with(server, &log, Line::default(), PLUS, messages);
+    assert_eq!(ran.literals(), ["{3}", "{3}", "{5+}"], "both prove the third");
+    assert_eq!(ran.messages.words(), ["0 stored 1", "1 stored 2", "2 stored 3"]);
+}
+
+#[test]
 fn without_literal_plus_body_and_next_command_leave_together() {
     let ran = run(Nature::default(), PLAIN, Messages::new(&["||one", "||two", "||three"]));
     assert_eq!(ran.literals(), ["{3}", "{3}", "{5}"]);
