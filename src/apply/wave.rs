@@ -17,7 +17,7 @@ use crate::apply::pass::{Ended, Leg, Pass, Reading, Written};
 use crate::apply::pipe::Pipe;
 use crate::apply::placing::Target;
 use crate::apply::run::{Run, telling};
-use crate::mail::{Side, Uid, UidOrder, UidSet, WireName};
+use crate::mail::{FlagSet, Side, Uid, UidOrder, UidSet, WireName};
 use crate::store::{
     Chunk, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, MissingWhy, Part,
     RowHead, StoreError, Survey, VisitSink,
@@ -129,7 +129,7 @@ impl<'r> Run<'r> {
             return Ok(false);
         }
         let shares = self.shares(groups, &new, &all)?;
-        let again = self.move_shares(groups, &shares, |run, groups| {
+        let again = self.move_shares(groups, &shares, |run, groups, pipe| {
             if !fresh.is_empty() {
                 run.create_absent(groups)?;
             }
@@ -139,7 +139,9 @@ impl<'r> Run<'r> {
                 .copied()
                 .filter(is_there)
                 .partition(|&number| groups[number].listed_empty);
-            let mut ready = run.open_fresh(groups, &empty)?;
+            let coming =
+                shares.first().map_or_else(Vec::new, |(_, legs)| coming(groups, legs, pipe));
+            let mut ready = run.open_fresh(groups, &empty, &coming)?;
             ready.extend(run.open_known(groups, &other)?);
             ready.extend([&*opened, &*proved].concat());
             Ok(ready)
@@ -206,22 +208,25 @@ impl<'r> Run<'r> {
             }
         }
         let mut ready = self.judge(groups, opened)?;
-        ready.extend(self.open_fresh(groups, &empty)?);
+        ready.extend(self.open_fresh(groups, &empty, &[])?);
         Ok(ready)
     }
 
-    /// Opens folders that are empty; returns the numbers of those that are as they should be.
+    /// Opens folders that are empty; returns the numbers of those that are as they should be. `coming`:
+    /// what is known of the messages that are to go there.
     fn open_fresh(
         &mut self,
         groups: &mut [Group],
         numbers: &[usize],
+        coming: &[(WireName, FlagSet)],
     ) -> Result<Vec<usize>, Trouble> {
         if numbers.is_empty() {
             return Ok(Vec::new());
         }
         let wires: Vec<WireName> =
             numbers.iter().map(|&number| groups[number].wire.clone()).collect();
-        let states = self.destination()?.prepare_all(&wires).map_err(at(Side::Destination))?;
+        let destination = self.destination()?;
+        let states = destination.prepare_all(&wires, coming).map_err(at(Side::Destination))?;
         self.judge(groups, numbers.iter().copied().zip(states).collect())
     }
 
@@ -272,7 +277,7 @@ impl<'r> Run<'r> {
         &mut self,
         groups: &mut [Group],
         shares: &[(Share, Vec<Leg<'r>>)],
-        before: impl FnOnce(&mut Self, &mut [Group]) -> Result<Vec<usize>, Trouble>,
+        before: impl FnOnce(&mut Self, &mut [Group], &Pipe) -> Result<Vec<usize>, Trouble>,
     ) -> Result<bool, Trouble> {
         let passes: Vec<Pass<'_>> =
             shares.iter().map(|(_, legs)| self.pass_of(legs, Reading::Touring)).collect();
@@ -281,7 +286,7 @@ impl<'r> Run<'r> {
             self.source.take(&patience, &mut telling(&mut *self.watch)).map_err(Fatal::from)?;
         let memory = self.settings.memory;
         let moved = pass::read_beside(&passes, memory, &mut *source, |pipe, reads| {
-            let mut ready = before(self, groups)?;
+            let mut ready = before(self, groups, pipe)?;
             let (mut absent, mut was_for_nobody) = (Absentees::new(), false);
             for (place, (share, legs)) in shares.iter().enumerate() {
                 if *share != Share::First {
@@ -467,6 +472,16 @@ fn expected(groups: &[Group], ready: &[usize]) -> Vec<(usize, [Part; 1])> {
         Some((number, [Part { uids, items: READ_BACK }]))
     };
     ready.iter().filter(|&&number| !groups[number].proved).filter_map(part).collect()
+}
+
+/// Folders and flags of the messages that have been read so far.
+fn coming(groups: &[Group], legs: &[Leg<'_>], pipe: &Pipe) -> Vec<(WireName, FlagSet)> {
+    let mut coming = Vec::new();
+    pipe.waiting(&mut |passenger| {
+        let number = legs[passenger.leg].place.0;
+        coming.push((groups[number].wire.clone(), passenger.flags.clone()));
+    });
+    coming
 }
 
 /// The numbers of folders with work that nothing speaks against, of those that are asked for.

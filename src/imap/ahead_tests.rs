@@ -137,7 +137,7 @@ fn folders_are_prepared_ahead_and_none_stays_open() {
         &[selected, b"$T NO [NOPERM] no\r\n", selected, NOOP_OK, NOOP_OK, b"$T NO [NOPERM] no\r\n"],
         Then::Silence,
     );
-    let prepared = session.prepare_all(&wires(&["a", "b", "c"])).unwrap();
+    let prepared = session.prepare_all(&wires(&["a", "b", "c"]), &[]).unwrap();
     let told: Vec<_> =
         prepared.iter().map(|one| one.as_ref().ok().map(|one| one.messages)).collect();
     assert_eq!(told, [Some(0), None, Some(0)]);
@@ -152,6 +152,6 @@ fn folders_are_prepared_ahead_and_none_stays_open() {
 #[test]
 fn folders_that_are_opened_out_of_turn_end_the_session() {
     let (mut session, _) = session(&[b"", b"X2 OK\r\nX1 OK\r\n"], Then::Silence);
-    let fault = session.prepare_all(&wires(&["a", "b"])).unwrap_err();
+    let fault = session.prepare_all(&wires(&["a", "b"]), &[]).unwrap_err();
     assert!(matches!(fault, StoreError::Protocol(_)), "{fault:?}");
 }

@@ -15,6 +15,7 @@ use crate::imap::session::OpenFolder;
 use crate::imap::session::Reply;
 use crate::imap::session::Session;
 use crate::mail::Flag;
+use crate::mail::FlagSet;
 use crate::mail::MailboxId;
 use crate::mail::ModSeq;
 use crate::mail::PermanentFlags;
@@ -32,6 +33,19 @@ pub(super) enum Access {
     Read,
     /// SELECT.
     Write,
+}
+
+/// What is sent along with the opening of folders.
+#[derive(Clone, Copy)]
+enum Purpose {
+    /// To open the folder at this place.
+    Open(usize),
+    /// To find out about flags.
+    Trial,
+    /// To find out about appends.
+    Probe,
+    /// To leave the last folder.
+    Leave,
 }
 
 impl Session {
@@ -110,7 +124,8 @@ impl Session {
         Ok(state)
     }
 
-    /// Opens folders for writing, as [`prepare`](Self::prepare) does each, and leaves the last one.
+    /// Opens folders for writing, as [`prepare`](Self::prepare) does each, and leaves the last one. Along
+    /// with it, it is found out which flags of messages that are to go there the server understands.
     ///
     /// # Errors
     ///
@@ -118,49 +133,58 @@ impl Session {
     pub(super) fn prepare_all(
         &mut self,
         folders: &[WireName],
+        coming: &[(WireName, FlagSet)],
     ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
         let mut states: Vec<Option<FolderState>> = vec![None; folders.len()];
-        let commands: Vec<_> =
-            folders.iter().map(|folder| self.to_open(folder, Access::Write)).collect();
-        let places: Vec<usize> =
-            (0..folders.len()).filter(|place| ahead::is_short(&commands[*place])).collect();
-        let mut short: Vec<_> = places.iter().map(|place| commands[*place].clone()).collect();
-        let mut probes = Vec::new();
-        if let Some(&first) = places.first().filter(|_| self.can_unselect()) {
-            // What is to be known before the first message goes takes no round trip of its own.
-            if self.begin_probing() {
-                short.extend(append::probes(&folders[first]));
+        // What is to be known before the first message goes takes no round trip of its own.
+        let mut trials = self.trials();
+        let (mut short, mut purposes) = (Vec::new(), Vec::new());
+        let mut send = |command, purpose| {
+            short.push(command);
+            purposes.push(purpose);
+        };
+        let mut first = None;
+        for (place, folder) in folders.iter().enumerate() {
+            let open = self.to_open(folder, Access::Write);
+            if !ahead::is_short(&open) {
+                continue;
             }
-            short.push(Command::new("UNSELECT"));
+            first = first.or(Some(place));
+            send(open, Purpose::Open(place));
+            for trial in trials.in_folder(folder, coming) {
+                send(trial, Purpose::Trial);
+            }
         }
-        let mut turn = 0;
+        if let Some(first) = first.filter(|_| self.can_unselect()) {
+            if self.begin_probing() {
+                for probe in append::probes(&folders[first]) {
+                    send(probe, Purpose::Probe);
+                }
+            }
+            send(Command::new("UNSELECT"), Purpose::Leave);
+        }
+        let (mut turn, mut probes) = (0, Vec::new());
         self.set_open(None);
         self.run_ahead(&short, &mut |session, at, answer| {
             if at != turn {
                 return Err(StoreError::Protocol("folders were opened out of turn".to_owned()));
             }
             turn += 1;
-            session.set_open(None);
-            let Some(&place) = places.get(at) else {
-                probes.push(answer);
-                return Ok(());
-            };
-            let folder = &folders[place];
-            let Ok(reply) = answer else { return Ok(()) };
-            session.accepted(folder);
-            let is_told =
-                |state: &FolderState| state.mailbox_id.is_some() || !session.abilities().object_id;
-            // What is not as expected is opened once more by itself, and told as it is then.
-            if let Ok(state) = read(&reply, Access::Write)
-                && is_told(&state)
-                && session.enter(folder, Access::Write, state.clone()).is_ok()
-            {
-                states[place] = Some(state);
+            match purposes[at] {
+                Purpose::Trial => trials.take(answer.is_ok()),
+                Purpose::Probe => probes.push(answer),
+                Purpose::Leave => session.set_open(None),
+                Purpose::Open(place) => {
+                    session.set_open(None);
+                    let Ok(reply) = answer else { return Ok(()) };
+                    states[place] = session.opened_ahead(&folders[place], &reply);
+                }
             }
             Ok(())
         })?;
-        if let (Some(&first), [_, _, _]) = (places.first(), probes.as_slice()) {
-            self.take_probes(&probes[..2], &folders[first]);
+        if let Some(first) = first {
+            self.take_trials(trials, states[first].is_some());
+            self.take_probes(&probes, &folders[first]);
         }
         if let Some(open) = self.open_folder().map(|open| open.name.clone()) {
             self.leave(&open)?;
@@ -174,6 +198,16 @@ impl Session {
             }
         }
         Ok(prepared)
+    }
+
+    /// Takes what was said to a SELECT that was sent ahead. What is not as expected is opened once more by
+    /// itself, and told as it is then.
+    fn opened_ahead(&mut self, folder: &WireName, reply: &Reply) -> Option<FolderState> {
+        self.accepted(folder);
+        let state = read(reply, Access::Write).ok()?;
+        let is_told = state.mailbox_id.is_some() || !self.abilities().object_id;
+        let is_entered = is_told && self.enter(folder, Access::Write, state.clone()).is_ok();
+        is_entered.then_some(state)
     }
 
     /// Leaves the open folder as [`leave`](Self::leave) does; where one word does it, that is returned,

@@ -31,6 +31,7 @@ use crate::imap::server::Server;
 use crate::imap::session::Session;
 use crate::limit::Gate;
 use crate::limit::Slot;
+use crate::mail::FlagSet;
 use crate::mail::Role;
 use crate::mail::Side;
 use crate::mail::UidSet;
@@ -242,8 +243,9 @@ impl Destination for Port<Adds> {
     fn prepare_all(
         &mut self,
         folders: &[WireName],
+        coming: &[(WireName, FlagSet)],
     ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
-        self.session.prepare_all(folders)
+        self.session.prepare_all(folders, coming)
     }
 
     fn append(&mut self, queue: &mut dyn AppendQueue) -> Result<AppendOutcome, StoreError> {

@@ -19,6 +19,7 @@ use std::sync::atomic::Ordering;
 use crate::imap::ability;
 use crate::imap::append;
 use crate::imap::append::Proof;
+use crate::imap::append::Trials;
 use crate::imap::command::foreign_tag;
 use crate::imap::compress::Compressor;
 use crate::imap::fetch::Opened;
@@ -277,19 +278,34 @@ impl Session {
         said.map_err(|fault| self.settle(fault))
     }
 
-    /// Tells whether probes are due, which they are once in a session.
-    pub(super) fn begin_probing(&mut self) -> bool {
+    /// Tells whether appends may go without waiting for their literals, once they are proved.
+    fn has_windows(&self) -> bool {
         let ways = &self.abilities.append;
         let is_stopped = self.known.windows_stopped.load(Ordering::Relaxed);
-        (ways.literal_plus || ways.literal_minus)
-            && ways.refuses_empty
-            && !is_stopped
-            && self.proof.begin_probing()
+        (ways.literal_plus || ways.literal_minus) && !is_stopped
     }
 
-    /// Takes what was said to probes.
+    /// Tells whether probes are due, which they are once in a session.
+    pub(super) fn begin_probing(&mut self) -> bool {
+        let may = self.has_windows() && self.abilities.append.refuses_empty;
+        may && self.proof.begin_probing()
+    }
+
+    /// Takes what was said to probes, if there were any.
     pub(super) fn take_probes(&mut self, answers: &[Result<Reply, Refusal>], folder: &WireName) {
-        append::take_probes(answers, folder, &mut self.proof);
+        if !answers.is_empty() {
+            append::take_probes(answers, folder, &mut self.proof);
+        }
+    }
+
+    /// Trials of flags, in folders that are opened and left again; none where they would be of no use.
+    pub(super) fn trials(&self) -> Trials {
+        Trials::new(&self.proof, self.has_windows() && self.can_unselect())
+    }
+
+    /// Takes what was said to trials; `was_open`: the folder of the first of them.
+    pub(super) fn take_trials(&mut self, trials: Trials, was_open: bool) {
+        trials.conclude(was_open, &mut self.proof);
     }
 
     /// Notes that a command with this name's octets was answered OK.

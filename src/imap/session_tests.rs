@@ -19,6 +19,7 @@ use crate::imap::scripted::Sent;
 use crate::imap::scripted::Then;
 use crate::imap::server::Compress;
 use crate::imap::session::Session;
+use crate::mail::Flag;
 use crate::mail::FlagSet;
 use crate::mail::ModSeq;
 use crate::mail::WireName;
@@ -386,51 +387,101 @@ fn an_echo_in_a_refused_append_is_hidden_and_the_folder_opened_anew_after_it() {
     assert_eq!(sent.lines().last().unwrap(), "a3 EXAMINE \"INBOX\"");
 }
 
+/// What a server with windows says to a login, to the opening of an empty folder, to what it does not
+/// understand, and to what it does not do.
+const ABLE: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 UNSELECT LITERAL+] in\r\n";
+const SELECTED: &[u8] = b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n$T OK\r\n";
+const BAD: &[u8] = b"$T BAD what\r\n";
+const NO: &[u8] = b"$T NO nothing\r\n";
+
 #[test]
 fn what_a_server_understands_is_asked_along_with_the_opening_of_folders() {
-    const ABLE: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 UNSELECT LITERAL+] in\r\n";
-    const SELECTED: &[u8] = b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n$T OK\r\n";
-    let (bad, no): (&[u8], &[u8]) = (b"$T BAD no such flag\r\n", b"$T NO nothing\r\n");
-    for (first, second, literal, stored) in [
-        (bad, no, "{4+}", 0),
-        (no, no, "{4}", 0),
-        (bad, bad, "{4}", 0),
-        (NOOP_OK, NOOP_OK, "{4}", 2),
+    for (first, others, literal, stored) in [
+        (BAD, NO, "{4+}", 0),
+        (NO, NO, "{4}", 0),
+        (BAD, BAD, "{4}", 0),
+        (NOOP_OK, NOOP_OK, "{4}", 6),
     ] {
         let known = Known { refuses_empty: true, ..known() };
-        let opening: &[&[u8]] = &[SELECTED, first, b"", second, b"", NOOP_OK];
-        let appending: &[&[u8]] = if literal == "{4}" { &[PLUS, NOOP_OK] } else { &[NOOP_OK, b""] };
-        let answers = [&[GREETING, PLUS, ABLE], opening, appending].concat();
+        let mut answers = vec![GREETING, PLUS, ABLE, SELECTED, BAD, BAD, first, b""];
+        answers.extend([others, b""].repeat(5));
+        answers.push(NOOP_OK);
+        answers.extend(if literal == "{4}" { [PLUS, NOOP_OK] } else { [NOOP_OK, b""] });
         let (begun, sent) = begin_known(&answers, Then::Silence, known);
         let mut session = begun.unwrap();
-        assert!(session.prepare_all(&[inbox()]).unwrap()[0].is_ok());
-        let expected = [
-            "X1 SELECT \"INBOX\"",
-            "X2 APPEND \"INBOX\" (\\Mailferry-Probe) {0+}",
-            "",
-            "X3 APPEND \"INBOX\" (\\Answered \\Deleted \\Draft \\Flagged \\Seen) {0+}",
-            "",
-            "X4 UNSELECT",
-        ];
-        assert_eq!(sent.lines()[2..], expected);
+        assert!(session.prepare_all(&[inbox()], &[]).unwrap()[0].is_ok());
+        let lines = sent.lines();
+        let asked: Vec<&str> = lines[2..].iter().map(String::as_str).collect();
+        let system = "(\\Answered \\Deleted \\Draft \\Flagged \\Seen)";
+        assert_eq!(asked[0], "X1 SELECT \"INBOX\"");
+        assert_eq!(asked[1], "X2 UID STORE 4294967295 +FLAGS.SILENT (\\Mailferry-Probe)");
+        assert_eq!(asked[2], format!("X3 UID STORE 4294967295 +FLAGS.SILENT {system}"));
+        assert_eq!(asked[3], "X4 APPEND \"INBOX\" (\\Mailferry-Probe) {0+}");
+        assert_eq!(asked[5], format!("X5 APPEND \"INBOX\" {system} {{0+}}"));
+        assert_eq!(
+            asked[7],
+            format!("X6 APPEND \"INBOX\" {system} \" 1-Feb-2020 01:02:03 +0000\" {{0+}}")
+        );
+        assert_eq!(asked[15..], ["X10 UNSELECT"]);
         let mut queue = OneMessage::default();
         let outcome = session.append(&mut queue, None).unwrap();
         assert_eq!(outcome.empty_stored, stored);
-        assert!(sent.lines()[8].ends_with(literal), "{:?}", sent.lines());
+        assert!(sent.lines()[18].ends_with(literal), "{:?}", sent.lines());
         assert!(matches!(queue.results[..], [AppendResult::Stored(_)]), "{:?}", queue.results);
         assert!(!session.begin_probing(), "once in a session");
     }
 }
 
 #[test]
+fn flags_that_are_to_come_are_tried_each_in_its_folder_while_it_is_open() {
+    let folders = [WireName::new(*b"a"), WireName::new(*b"b")];
+    let flags = |words: &str| -> FlagSet {
+        words.split(' ').filter_map(|word| Flag::from_wire(word.as_bytes())).collect()
+    };
+    let coming = [
+        (folders[1].clone(), flags("\\Seen $Two")),
+        (folders[0].clone(), flags("$One")),
+        (folders[0].clone(), flags("\\Seen $One")),
+        (folders[0].clone(), flags("\\Seen")),
+        (WireName::new(*b"elsewhere"), flags("$Three")),
+    ];
+    let answers = [GREETING, PLUS, ABLE, SELECTED, BAD, NOOP_OK, NOOP_OK, SELECTED, NOOP_OK];
+    let again = [SELECTED, NOOP_OK, NOOP_OK];
+    let all = [&answers[..], &[NOOP_OK], &again].concat();
+    let (begun, sent) = begin_known(&all, Then::Silence, known());
+    let mut session = begun.unwrap();
+    assert!(session.prepare_all(&folders, &coming).unwrap().iter().all(Result::is_ok));
+    let expected = [
+        "X1 SELECT \"a\"",
+        "X2 UID STORE 4294967295 +FLAGS.SILENT (\\Mailferry-Probe)",
+        "X3 UID STORE 4294967295 +FLAGS.SILENT (\\Answered \\Deleted \\Draft \\Flagged \\Seen)",
+        "X4 UID STORE 4294967295 +FLAGS.SILENT ($One)",
+        "X5 SELECT \"b\"",
+        "X6 UID STORE 4294967295 +FLAGS.SILENT ($Two \\Seen)",
+        "X7 UNSELECT",
+    ];
+    assert_eq!(sent.lines()[2..], expected);
+    // In the next folders, only what is new.
+    let coming = [&coming[..], &[(folders[0].clone(), flags("$Four"))]].concat();
+    assert!(session.prepare_all(&folders[..1], &coming).unwrap()[0].is_ok());
+    let expected = ["X8 SELECT \"a\"", "X9 UID STORE 4294967295 +FLAGS.SILENT ($Four)"];
+    assert_eq!(sent.lines()[9..11], expected);
+}
+
+#[test]
 fn what_a_folder_that_cannot_be_had_answers_is_asked_again_about_another_one() {
-    const ABLE: &[u8] = b"$T OK [CAPABILITY IMAP4rev1 UNSELECT LITERAL+] in\r\n";
     let known = Known { refuses_empty: true, ..known() };
     let gone: &[u8] = b"$T NO [TRYCREATE] no such folder\r\n";
-    let answers = [GREETING, PLUS, ABLE, gone, gone, b"", gone, b"", gone, gone];
-    let mut session = begin_known(&answers, Then::Silence, known).0.unwrap();
-    assert!(session.prepare_all(&[inbox()]).unwrap()[0].is_err());
+    let mut answers = vec![GREETING, PLUS, ABLE, gone, BAD, BAD];
+    answers.extend([gone, b""].repeat(6));
+    answers.extend([gone, gone, SELECTED, NOOP_OK]);
+    let (begun, sent) = begin_known(&answers, Then::Silence, known);
+    let mut session = begun.unwrap();
+    assert!(session.prepare_all(&[inbox()], &[]).unwrap()[0].is_err());
     assert!(session.begin_probing());
+    let before = sent.lines().len();
+    let _ = session.prepare_all(&[inbox()], &[]);
+    assert!(sent.lines()[before + 1].contains("UID STORE"), "{:?}", &sent.lines()[before..]);
 }
 
 #[test]

@@ -240,7 +240,8 @@ pub trait Destination: Source {
     fn prepare(&mut self, folder: &WireName) -> Result<FolderState, StoreError>;
 
     /// Opens empty folders as [`prepare`](Self::prepare) does, without waiting for one before the next
-    /// is asked for, where the adapter can. Returns the state of each.
+    /// is asked for, where the adapter can. Returns the state of each. `coming` are folders and flags of
+    /// messages that are to go there, as far as they are known: an adapter may find out about them.
     ///
     /// # Errors
     ///
@@ -248,7 +249,9 @@ pub trait Destination: Source {
     fn prepare_all(
         &mut self,
         folders: &[WireName],
+        coming: &[(WireName, FlagSet)],
     ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
+        let _ = coming;
         let mut prepared = Vec::new();
         for folder in folders {
             match self.prepare(folder) {

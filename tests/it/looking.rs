@@ -31,6 +31,9 @@ const READING: [&str; 16] = [
     "UID SEARCH",
 ];
 
+/// The UID of no message.
+const NO_UID: &str = "4294967295";
+
 const DATE: &str = "05-Jan-2021 10:00:00 +0000";
 
 fn dresses() -> [ScriptedOptions; 3] {
@@ -250,6 +253,10 @@ fn done(commands: &[String]) -> Deeds {
             "SELECT" => open = name(),
             "UID STORE" => {
                 let words: Vec<&str> = line.split(' ').collect();
+                if words[2] == NO_UID {
+                    // A STORE to no message asks whether its flags would be taken.
+                    continue;
+                }
                 let (_, list) = line.split_once(" +FLAGS").unwrap();
                 let list = list.split(['(', ')']).nth(1).unwrap();
                 let key = (open.clone(), list.split(' ').map(str::to_owned).collect());

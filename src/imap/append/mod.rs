@@ -32,6 +32,7 @@ mod answers;
 mod probe;
 mod proof;
 mod sent;
+mod trial;
 mod window;
 
 use std::sync::atomic::AtomicBool;
@@ -49,6 +50,7 @@ use crate::store::StoreError;
 pub(super) use crate::imap::append::probe::commands as probes;
 pub(super) use crate::imap::append::probe::take as take_probes;
 pub(super) use crate::imap::append::proof::Proof;
+pub(super) use crate::imap::append::trial::Trials;
 
 /// Largest body that goes with a non-synchronising literal, in octets: a larger one is worth asking
 /// first whether it is wanted.

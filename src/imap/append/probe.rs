@@ -20,7 +20,7 @@ use crate::store::Refusal;
 use crate::store::StoreError;
 
 /// A system flag that no server knows (RFC 9051 §2.3.2 names all that there are).
-const NO_FLAG: &str = "(\\Mailferry-Probe)";
+pub(super) const NO_FLAG: &str = "(\\Mailferry-Probe)";
 
 /// One date of each kind.
 const DATES: [&str; 4] = [
@@ -78,13 +78,18 @@ pub(super) fn begin(
     Ok(stored(&answers))
 }
 
-/// The commands that ask what [`begin`] asks, to be sent ahead in a session. Something has to be sent
-/// behind them, so that nothing of theirs is left to be read afterwards.
-pub(in crate::imap) fn commands(folder: &WireName) -> [Command; 2] {
-    first_flags().map(|flags| Command::new("APPEND").folder(folder).words(&flags).nothing())
+/// The commands that ask what [`begin`] asks, and which dates are understood, to be sent ahead in a
+/// session. Something has to be sent behind them, so that nothing of theirs is left to be read afterwards.
+pub(in crate::imap) fn commands(folder: &WireName) -> Vec<Command> {
+    let system = flag_list(&system_flags());
+    let dates = DATES.map(|date| format!("{system} {date}"));
+    let arguments = first_flags().into_iter().chain(dates);
+    arguments
+        .map(|arguments| Command::new("APPEND").folder(folder).words(&arguments).nothing())
+        .collect()
 }
 
-/// Concludes from the answers to [`commands`] what [`begin`] does.
+/// Concludes from the answers to [`commands`] what the server understands.
 pub(in crate::imap) fn take(
     answers: &[Result<Reply, Refusal>],
     folder: &WireName,
@@ -92,7 +97,16 @@ pub(in crate::imap) fn take(
 ) {
     let answers: Vec<Probe> =
         answers.iter().map(|answer| Probe::of(answer.as_ref().err())).collect();
-    conclude(&answers, folder, proof);
+    let (first, dates) = answers.split_at(answers.len().min(first_flags().len()));
+    conclude(first, folder, proof);
+    if proof.trusts_probes() && proof.begin_dates() {
+        let lines = DATES.iter().filter_map(|date| DateKind::of(Some(date)));
+        for (kind, answer) in lines.zip(dates) {
+            if *answer == Probe::Understood {
+                proof.accept(folder, &Line::new(&system_flags(), kind));
+            }
+        }
+    }
     if answers.contains(&Probe::Unclear) {
         // The folder cannot be had: what is asked about another one may prove something.
         proof.probe_again();
@@ -160,7 +174,7 @@ struct Question {
     arguments: String,
 }
 
-fn system_flags() -> FlagSet {
+pub(super) fn system_flags() -> FlagSet {
     [Flag::Answered, Flag::Deleted, Flag::Draft, Flag::Flagged, Flag::Seen].into_iter().collect()
 }
 

@@ -22,6 +22,8 @@ pub(in crate::imap) struct Proof {
     stored: u64,
     /// Flags that were asked about by a probe, whatever was said.
     flags_asked: BTreeSet<String>,
+    /// Whether [trials](super::trial) prove anything, once that is known.
+    trials_prove: Option<bool>,
 }
 
 /// What sets one date apart from another for a server's parser.
@@ -76,6 +78,24 @@ impl Proof {
     /// Notes that a command with this mailbox's octets was answered OK: CREATE, STATUS, EXAMINE.
     pub(in crate::imap) fn accept_mailbox(&mut self, name: &WireName) {
         self.mailboxes.insert(name.clone());
+    }
+
+    /// Notes that these flags were accepted in another command than APPEND.
+    pub(super) fn accept_flags(&mut self, flags: &FlagSet) {
+        self.flags.extend(flags.iter().map(|flag| flag.as_str().to_owned()));
+    }
+
+    /// The flags that are proved.
+    pub(super) const fn flags(&self) -> &BTreeSet<String> {
+        &self.flags
+    }
+
+    pub(super) const fn note_trials(&mut self, they_prove: bool) {
+        self.trials_prove = Some(they_prove);
+    }
+
+    pub(super) const fn trials_prove(&self) -> Option<bool> {
+        self.trials_prove
     }
 
     pub(super) fn accept(&mut self, folder: &WireName, line: &Line) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::real::mailbox::ANN;
+use crate::real::mailbox::SLOWLY;
 use crate::real::mailbox::Servers;
 use crate::real::mailbox::Watched;
 use crate::real::mailbox::appends;
@@ -72,12 +73,14 @@ fn copied(servers: &Servers) -> (Watched, Census) {
     (watched, expected)
 }
 
-/// Runs half of the plan, ends it in order, and returns how many messages it copied.
+/// Runs half of the plan, ends it in order, and returns how many messages it copied. So slowly that the other
+/// half is not under way by then.
 fn half(watched: &Watched, arguments: &[&str]) -> u64 {
+    let arguments = [arguments, &SLOWLY].concat();
     let at = watched.destination.octets(Way::Up) + 150_000;
     watched.destination.arm(Place::Octet(Way::Up, at), Fault::Hold);
     let struck = watched.destination.struck() + 1;
-    let running = watched.job.start(arguments);
+    let running = watched.job.start(&arguments);
     assert!(watched.destination.wait_for_faults(struck, SOON), "{}", running.stderr());
     running.signal(Signal::INT);
     // The wish has to be known before the line goes on.

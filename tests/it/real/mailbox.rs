@@ -86,6 +86,9 @@ pub(super) fn appends(commands: &[String]) -> usize {
     commands.iter().map(messages).sum()
 }
 
+/// Arguments with which a run sends what it copies by and by, so that it can be ended in the middle.
+pub(super) const SLOWLY: [&str; 2] = ["--set", "destination.limits.messages-per-second=200"];
+
 /// Fills a mailbox: INBOX, a folder below another one, drafts with a true duplicate among them, an
 /// empty folder. `large` is the size of every fiftieth message of INBOX.
 pub(super) fn fill(server: &dyn Server, user: &str, messages: u32, large: usize) {

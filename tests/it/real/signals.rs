@@ -6,6 +6,7 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use crate::real::mailbox::ANN;
+use crate::real::mailbox::SLOWLY;
 use crate::real::mailbox::Servers;
 use crate::real::mailbox::Watched;
 use crate::real::mailbox::fill;
@@ -23,7 +24,9 @@ fn held(servers: &Servers, user: &str) -> (Watched, Running) {
     watched.job.plan();
     let at = watched.destination.octets(Way::Up) + 120_000;
     watched.destination.arm(Place::Octet(Way::Up, at), Fault::Hold);
-    let running = watched.job.start(&["apply", "plan", "--json"]);
+    // So slowly that not all of it is under way by then.
+    let arguments = [&["apply", "plan", "--json"][..], &SLOWLY].concat();
+    let running = watched.job.start(&arguments);
     assert!(watched.destination.wait_for_faults(1, SOON), "{}", running.stderr());
     (watched, running)
 }
