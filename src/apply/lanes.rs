@@ -26,6 +26,11 @@ use crate::store::{AppendWays, Listing};
 /// How many folders a wave holds at most where each message is stored by itself.
 const WAVE_OF_SINGLES: usize = 8;
 
+/// Near servers wait for nobody: there, a wave holds so many folders, or such a part of those that are left,
+/// so that few are made before their mail comes.
+const WAVE_NEARBY: usize = 10;
+const PART_NEARBY: usize = 4;
+
 /// What a message costs besides its octets, in octets: a folder of many small ones takes as long as one
 /// of a few large ones. Where it goes in together with others.
 const COST_IN_A_BATCH: u64 = 10_000;
@@ -81,6 +86,7 @@ impl<'r> Run<'r> {
             let (source, destination) = self.both()?;
             let is_near = source.is_near() || destination.is_near();
             self.settings.mind_nearness(is_near);
+            self.is_near = is_near;
             let message = message_cost(self.destination()?.abilities().append);
             let early = lanes_for(self.work.fresh_cost(&listing, message), &self.settings);
             for lane in self.lanes_beside(common, 1, early) {
@@ -139,9 +145,11 @@ impl<'r> Run<'r> {
 
     /// Has the folders with which lanes begin made all at once.
     fn make_with_the_first(&mut self, shares: &VecDeque<Vec<Group>>) -> Result<(), Fatal> {
-        let size = self.wave_size()?;
-        let begin = shares.iter().flat_map(|share| share.iter().take(size));
-        let paths = begin.filter_map(|group| match &group.absent {
+        let mut begin = Vec::new();
+        for share in shares {
+            begin.extend(share.iter().take(self.wave_size(share.len())?));
+        }
+        let paths = begin.into_iter().filter_map(|group| match &group.absent {
             Absent::ToCreate(path) => Some(path),
             Absent::No | Absent::Refused => None,
         });
@@ -149,11 +157,15 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    /// How many folders a wave holds. Where each message is stored by itself, round trips are few beside
-    /// that.
-    fn wave_size(&mut self) -> Result<usize, Fatal> {
+    /// How many of so many folders that are left a wave holds. Where each message is stored by itself, round
+    /// trips are few beside that.
+    fn wave_size(&mut self, left: usize) -> Result<usize, Fatal> {
         let ways = self.destination()?.abilities().append;
-        let most = if ways.multi && ways.literal_plus { usize::MAX } else { WAVE_OF_SINGLES };
+        let most = match (ways.multi && ways.literal_plus, self.is_near) {
+            (false, _) => WAVE_OF_SINGLES,
+            (true, true) => WAVE_NEARBY.max(left / PART_NEARBY),
+            (true, false) => usize::MAX,
+        };
         Ok(self.settings.wave.clamp(1, most))
     }
 
@@ -161,6 +173,7 @@ impl<'r> Run<'r> {
     fn lanes_beside(&self, common: &Common<'r, '_>, there: usize, many: usize) -> Vec<Self> {
         let new = |_| {
             let mut lane = common.lane(self.source.another(), self.destination.another());
+            lane.is_near = self.is_near;
             lane.settings.memory = lane_memory(&self.settings, many);
             lane
         };
@@ -198,7 +211,8 @@ impl<'r> Run<'r> {
                 return Err(Fatal::Stopped);
             }
             self.mind_the_items()?;
-            let later = groups.split_off(groups.len().min(self.wave_size()?));
+            let size = self.wave_size(groups.len())?;
+            let later = groups.split_off(groups.len().min(size));
             let again = match self.wave(&mut groups) {
                 Ok(again) => again,
                 Err(Trouble::Fatal(fatal)) => {
