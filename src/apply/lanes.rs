@@ -85,8 +85,9 @@ impl<'r> Run<'r> {
             let mut lanes = Vec::new();
             let (source, destination) = self.both()?;
             let is_near = source.is_near() || destination.is_near();
+            let are_near = source.is_near() && destination.is_near();
             self.settings.mind_nearness(is_near);
-            self.is_near = is_near;
+            self.are_near = are_near;
             let message = message_cost(self.destination()?.abilities().append);
             let early = lanes_for(self.work.fresh_cost(&listing, message), &self.settings);
             for lane in self.lanes_beside(common, 1, early) {
@@ -161,7 +162,7 @@ impl<'r> Run<'r> {
     /// trips are few beside that.
     fn wave_size(&mut self, left: usize) -> Result<usize, Fatal> {
         let ways = self.destination()?.abilities().append;
-        let most = match (ways.multi && ways.literal_plus, self.is_near) {
+        let most = match (ways.multi && ways.literal_plus, self.are_near) {
             (false, _) => WAVE_OF_SINGLES,
             (true, true) => WAVE_NEARBY.max(left / PART_NEARBY),
             (true, false) => usize::MAX,
@@ -173,7 +174,7 @@ impl<'r> Run<'r> {
     fn lanes_beside(&self, common: &Common<'r, '_>, there: usize, many: usize) -> Vec<Self> {
         let new = |_| {
             let mut lane = common.lane(self.source.another(), self.destination.another());
-            lane.is_near = self.is_near;
+            lane.are_near = self.are_near;
             lane.settings.memory = lane_memory(&self.settings, many);
             lane
         };

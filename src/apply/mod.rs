@@ -44,6 +44,7 @@ mod settle;
 mod spelling;
 mod surplus;
 mod tally;
+mod visit;
 mod wave;
 mod work;
 

@@ -177,8 +177,8 @@ pub(super) struct Run<'r> {
     pub tallies: &'r Tallies,
     /// Both ends are the plan's: from here on items are this run's.
     pub met: bool,
-    /// One of the servers is near.
-    pub is_near: bool,
+    /// Both servers are near.
+    pub are_near: bool,
 }
 
 impl<'r> Common<'r, '_> {
@@ -204,7 +204,7 @@ impl<'r> Common<'r, '_> {
             quota,
             tallies,
             met: false,
-            is_near: false,
+            are_near: false,
         }
     }
 }

@@ -11,16 +11,15 @@ use crate::apply::copy::{FIRST_BATCH, Trouble, at, first_of, leg};
 use crate::apply::fatal::Fatal;
 use crate::apply::folders::Absent;
 use crate::apply::group::Group;
-use crate::apply::look::{Candidate, Incoming};
 use crate::apply::pass;
 use crate::apply::pass::{Ended, Leg, Pass, Reading, Written};
 use crate::apply::pipe::Pipe;
 use crate::apply::placing::Target;
 use crate::apply::run::{Run, telling};
+use crate::apply::visit::{Rows, States, Visited};
 use crate::mail::{FlagSet, Side, Uid, UidOrder, UidSet, WireName};
 use crate::store::{
-    Chunk, FetchOutcome, FetchSink, Flow, FolderState, HeaderFields, Items, MissingWhy, Part,
-    RowHead, StoreError, Survey, VisitSink,
+    FolderState, HeaderFields, Items, MissingWhy, Part, StoreError, Survey, VisitSink,
 };
 
 /// What the speed of the source's line is told from, in octets: as much as a line takes that is just so
@@ -33,11 +32,11 @@ const FIRST_OCTETS_ENOUGH: u64 = 3 << 20;
 /// How much has to be left for a sample to pay, in octets.
 const SAMPLE_WORTH: u64 = 16 << 20;
 
+/// So many sets of flags are told of messages that are coming.
+const COMING_MAX: usize = 64;
+
 /// What was read back of folders, by their numbers.
 type Looked = Vec<(usize, Visited)>;
-
-/// A folder that was looked at, and what is in it; nothing where it could not be opened.
-type Visited = (Option<FolderState>, Vec<Candidate>);
 
 /// Folders that were opened, by their numbers.
 type Opened = Vec<(usize, Result<FolderState, StoreError>)>;
@@ -130,6 +129,8 @@ impl<'r> Run<'r> {
         }
         let shares = self.shares(groups, &new, &all)?;
         let again = self.move_shares(groups, &shares, |run, groups, pipe| {
+            let is_to_come = |&number: &usize| matches!(groups[number].absent, Absent::ToCreate(_));
+            let made: Vec<usize> = fresh.iter().copied().filter(is_to_come).collect();
             if !fresh.is_empty() {
                 run.create_absent(groups)?;
             }
@@ -139,8 +140,10 @@ impl<'r> Run<'r> {
                 .copied()
                 .filter(is_there)
                 .partition(|&number| groups[number].listed_empty);
-            let coming =
-                shares.first().map_or_else(Vec::new, |(_, legs)| coming(groups, legs, pipe));
+            let coming = match shares.first() {
+                Some((_, legs)) if !made.is_empty() => coming(groups, &made, legs, pipe),
+                _ => Vec::new(),
+            };
             let mut ready = run.open_fresh(groups, &empty, &coming)?;
             ready.extend(run.open_known(groups, &other)?);
             ready.extend([&*opened, &*proved].concat());
@@ -474,14 +477,23 @@ fn expected(groups: &[Group], ready: &[usize]) -> Vec<(usize, [Part; 1])> {
     ready.iter().filter(|&&number| !groups[number].proved).filter_map(part).collect()
 }
 
-/// Folders and flags of the messages that have been read so far.
-fn coming(groups: &[Group], legs: &[Leg<'_>], pipe: &Pipe) -> Vec<(WireName, FlagSet)> {
-    let mut coming = Vec::new();
+/// Those of these folders to which messages go that have been read by now, and flags of these messages: each
+/// set once.
+fn coming(
+    groups: &[Group],
+    made: &[usize],
+    legs: &[Leg<'_>],
+    pipe: &Pipe,
+) -> Vec<(WireName, FlagSet)> {
+    let mut coming = BTreeMap::new();
     pipe.waiting(&mut |passenger| {
         let number = legs[passenger.leg].place.0;
-        coming.push((groups[number].wire.clone(), passenger.flags.clone()));
+        let is_new = !coming.contains_key(&passenger.flags) && coming.len() < COMING_MAX;
+        if is_new && made.contains(&number) {
+            coming.insert(passenger.flags.clone(), number);
+        }
     });
-    coming
+    coming.into_iter().map(|(flags, number)| (groups[number].wire.clone(), flags)).collect()
 }
 
 /// The numbers of folders with work that nothing speaks against, of those that are asked for.
@@ -517,73 +529,4 @@ fn dealt(number: usize, shares: &[(Share, Vec<Leg<'_>>)]) -> u64 {
 
 fn to_copy(group: &Group) -> u64 {
     group.all_sets().map(|(_, set)| set.uids.len()).sum()
-}
-
-/// The states of folders that are only opened.
-#[derive(Default)]
-struct States(Opened);
-
-impl FetchSink for States {
-    fn begin(&mut self, _: Uid, _: &RowHead) -> Flow {
-        Flow::Go
-    }
-
-    fn piece(&mut self, _: &Chunk) -> Flow {
-        Flow::Go
-    }
-
-    fn end(&mut self, _: Uid) -> Flow {
-        Flow::Go
-    }
-}
-
-impl VisitSink for States {
-    fn opened(&mut self, visit: usize, state: Result<FolderState, StoreError>) -> bool {
-        self.0.push((visit, state));
-        true
-    }
-
-    fn left(&mut self, _: usize, _: FetchOutcome) {}
-}
-
-/// What was read back of each folder.
-struct Rows {
-    visits: Vec<Visited>,
-    visit: usize,
-    row: Incoming,
-}
-
-impl Rows {
-    fn new(visits: usize) -> Self {
-        let visits = (0..visits).map(|_| (None, Vec::new())).collect();
-        Self { visits, visit: 0, row: Incoming::default() }
-    }
-}
-
-impl FetchSink for Rows {
-    fn begin(&mut self, _: Uid, head: &RowHead) -> Flow {
-        self.row.begin(head);
-        Flow::Go
-    }
-
-    fn piece(&mut self, octets: &Chunk) -> Flow {
-        self.row.piece(octets);
-        Flow::Go
-    }
-
-    fn end(&mut self, uid: Uid) -> Flow {
-        let candidate = self.row.end(uid);
-        self.visits[self.visit].1.push(candidate);
-        Flow::Go
-    }
-}
-
-impl VisitSink for Rows {
-    fn opened(&mut self, visit: usize, state: Result<FolderState, StoreError>) -> bool {
-        self.visit = visit;
-        self.visits[visit].0 = state.ok();
-        self.visits[visit].0.is_some()
-    }
-
-    fn left(&mut self, _: usize, _: FetchOutcome) {}
 }

@@ -312,8 +312,8 @@ mod tests {
         let (octets, waited) = (rate * seconds, Duration::from_secs(seconds));
         match way {
             Way::Down | Way::Rows => {
-                pace.received(1 << 20, waited, false);
-                pace.received(octets, waited, false);
+                pace.received(1 << 20, waited, None);
+                pace.received(octets, waited, None);
             }
             Way::First | Way::Up => {
                 pace.sent(waited);

@@ -42,7 +42,7 @@ pub(super) struct Secured {
 /// [`StoreError::Connect`] where no address answers, [`StoreError::Tls`] where TLS does not come
 /// about, [`StoreError::Connection`] where the connection ends meanwhile.
 pub(super) fn connect(server: &Server, gate: Option<&Gate>) -> Result<(Wire, Secured), StoreError> {
-    let socket = dial(server).map_err(StoreError::Connect)?;
+    let (socket, began) = dial(server).map_err(StoreError::Connect)?;
     socket.set_nodelay(true).map_err(StoreError::Connect)?;
     gate.map_or(Ok(()), Gate::parting).map_err(halted)?;
     let socket = Paced::new(Socket::new(socket), gate);
@@ -54,13 +54,17 @@ pub(super) fn connect(server: &Server, gate: Option<&Gate>) -> Result<(Wire, Sec
             (Box::new(stream), secured)
         }
     };
-    let wire = Wire::new(stream, server.timeout).map_err(StoreError::Connect)?;
+    let mut wire = Wire::new(stream, server.timeout).map_err(StoreError::Connect)?;
+    if matches!(server.tls, TlsMode::None) {
+        wire.begun_at(began);
+    }
     tracing::debug!(host = %server.host, port = server.port, tls = secured.version, "connected");
     Ok((wire, secured))
 }
 
-/// Tries all addresses in the resolver's order, sharing the time among them.
-fn dial(server: &Server) -> io::Result<TcpStream> {
+/// Tries all addresses in the resolver's order, sharing the time among them. Tells when the one was tried
+/// that answered.
+fn dial(server: &Server) -> io::Result<(TcpStream, Instant)> {
     let addresses: Vec<SocketAddr> =
         (server.host.as_str(), server.port).to_socket_addrs()?.collect();
     let began = Instant::now();
@@ -69,8 +73,9 @@ fn dial(server: &Server) -> io::Result<TcpStream> {
         let left = server.timeout.saturating_sub(began.elapsed());
         let others = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         let share = (left / others).max(ADDRESS_TIME_MIN).min(server.timeout);
+        let tried_at = Instant::now();
         match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
-            Ok(socket) => return Ok(socket),
+            Ok(socket) => return Ok((socket, tried_at)),
             Err(fault) => last = io::Error::new(fault.kind(), format!("{address}: {fault}")),
         }
     }

@@ -36,12 +36,12 @@ pub(super) enum Access {
 }
 
 /// What is sent along with the opening of folders.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Purpose {
     /// To open the folder at this place.
     Open(usize),
-    /// To find out about flags.
-    Trial,
+    /// To find out about flags, in the folder at this place: the trial of this number.
+    Trial { place: usize, number: usize },
     /// To find out about appends.
     Probe,
     /// To leave the last folder.
@@ -124,8 +124,8 @@ impl Session {
         Ok(state)
     }
 
-    /// Opens folders for writing, as [`prepare`](Self::prepare) does each, and leaves the last one. Along
-    /// with it, it is found out which flags of messages that are to go there the server understands.
+    /// Opens folders for writing, as [`prepare`](Self::prepare) does each, and leaves the last one. In those
+    /// to which messages are coming it is found out along with that which of their flags the server understands.
     ///
     /// # Errors
     ///
@@ -143,6 +143,10 @@ impl Session {
             short.push(command);
             purposes.push(purpose);
         };
+        if trials.may_be() && self.open_folder().is_some() {
+            // A server may keep what is open where it refuses to open another folder.
+            send(Command::new("UNSELECT"), Purpose::Leave);
+        }
         let mut first = None;
         for (place, folder) in folders.iter().enumerate() {
             let open = self.to_open(folder, Access::Write);
@@ -151,8 +155,8 @@ impl Session {
             }
             first = first.or(Some(place));
             send(open, Purpose::Open(place));
-            for trial in trials.in_folder(folder, coming) {
-                send(trial, Purpose::Trial);
+            for (number, trial) in trials.in_folder(folder, coming) {
+                send(trial, Purpose::Trial { place, number });
             }
         }
         if let Some(first) = first.filter(|_| self.can_unselect()) {
@@ -163,27 +167,36 @@ impl Session {
             }
             send(Command::new("UNSELECT"), Purpose::Leave);
         }
-        let (mut turn, mut probes) = (0, Vec::new());
+        let (mut turn, mut open, mut probes) = (0, None, Vec::new());
         self.set_open(None);
         self.run_ahead(&short, &mut |session, at, answer| {
+            if let Purpose::Trial { place, number } = purposes[at] {
+                // Some servers answer what they refuse before what they accept.
+                if open == Some(place) {
+                    trials.take(number, answer.as_ref().err());
+                }
+                return Ok(());
+            }
+            let is_trial = |purpose: &Purpose| matches!(purpose, Purpose::Trial { .. });
+            turn += purposes[turn..].iter().take_while(|purpose| is_trial(purpose)).count();
             if at != turn {
                 return Err(StoreError::Protocol("folders were opened out of turn".to_owned()));
             }
             turn += 1;
             match purposes[at] {
-                Purpose::Trial => trials.take(answer.is_ok()),
                 Purpose::Probe => probes.push(answer),
-                Purpose::Leave => session.set_open(None),
+                Purpose::Trial { .. } | Purpose::Leave => session.set_open(None),
                 Purpose::Open(place) => {
                     session.set_open(None);
+                    open = answer.is_ok().then_some(place);
                     let Ok(reply) = answer else { return Ok(()) };
                     states[place] = session.opened_ahead(&folders[place], &reply);
                 }
             }
             Ok(())
         })?;
+        self.take_trials(trials);
         if let Some(first) = first {
-            self.take_trials(trials, states[first].is_some());
             self.take_probes(&probes, &folders[first]);
         }
         if let Some(open) = self.open_folder().map(|open| open.name.clone()) {

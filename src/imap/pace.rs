@@ -96,6 +96,10 @@ pub(super) struct Pace {
     shortest: Option<Duration>,
     /// What is left of a round trip that is waited for however fast the line is.
     turn: Duration,
+    /// How long it has been waited for so far.
+    turning: Duration,
+    /// The shortest of all that were.
+    shortest_turn: Option<Duration>,
     /// The same until login was over.
     round_trip: Option<Duration>,
     /// From now on commands are sent before the answers to others are there, so that waits for
@@ -180,16 +184,25 @@ impl Pace {
 
     /// Says that nothing more is sent until a round trip is over.
     pub(super) fn turns(&mut self) {
-        self.turn = self.round_trip.unwrap_or_default();
+        let shortest = self.shortest_turn.into_iter().chain(self.round_trip).min();
+        self.turn = shortest.unwrap_or_default();
+        self.turning = Duration::ZERO;
+    }
+
+    /// Says that it is over.
+    pub(super) fn turned(&mut self) {
+        self.turn = Duration::ZERO;
+        self.shortest_turn = self.shortest_turn.into_iter().chain([self.turning]).min();
     }
 
     /// Counts octets that were received and how long they were waited for. `answers`: they are the
-    /// first ones since something was sent.
-    pub(super) fn received(&mut self, octets: u64, waited: Duration, answers: bool) {
+    /// first ones since something was sent, which was so long ago.
+    pub(super) fn received(&mut self, octets: u64, waited: Duration, answers: Option<Duration>) {
         let mut spared = self.turn;
         self.turn = self.turn.saturating_sub(waited);
-        if answers {
-            let quickest = self.shortest.map_or(waited, |shortest| shortest.min(waited));
+        self.turning = self.turning.saturating_add(waited);
+        if let Some(ago) = answers {
+            let quickest = self.shortest.map_or(ago, |shortest| shortest.min(ago));
             self.shortest = Some(quickest);
             if !self.logged_in {
                 self.round_trip = Some(quickest);
@@ -198,7 +211,7 @@ impl Pace {
         }
         let over = waited.saturating_sub(spared);
         match self.way {
-            Some(way @ (Way::Down | Way::Rows)) if !answers => {
+            Some(way @ (Way::Down | Way::Rows)) if answers.is_none() => {
                 self.flow(way).read(octets, waited);
             }
             Some(way @ (Way::First | Way::Up)) => self.flow(way).add(0, over),
@@ -261,7 +274,7 @@ mod tests {
 
     /// Receives so many pieces of 64 KiB, each after so long.
     fn receive(pace: &mut Pace, pieces: u32, waited: Duration) {
-        (0..pieces).for_each(|_| pace.received(64 << 10, waited, false));
+        (0..pieces).for_each(|_| pace.received(64 << 10, waited, None));
     }
 
     fn rate(pace: &Pace) -> Option<u64> {
@@ -326,7 +339,7 @@ mod tests {
     fn half_a_second_of_waiting_is_enough_unless_it_was_for_next_to_nothing() {
         let mut slow = pace(Way::Down);
         receive(&mut slow, 4, MILLISECOND);
-        slow.received(1000, MILLISECOND * 600, false);
+        slow.received(1000, MILLISECOND * 600, None);
         assert_eq!(slow.measured(), None);
         receive(&mut slow, 1, MILLISECOND * 55);
         assert_eq!(rate(&slow), Some((65_536 + 1000) * 1000 / 655));
@@ -336,7 +349,7 @@ mod tests {
     fn the_first_octets_of_an_answer_are_no_measure_of_reading() {
         let mut pace = pace(Way::Down);
         receive(&mut pace, 4, MILLISECOND);
-        (0..1000).for_each(|_| pace.received(64 << 10, MILLISECOND * 100, true));
+        (0..1000).for_each(|_| pace.received(64 << 10, MILLISECOND * 100, Some(MILLISECOND * 100)));
         assert_eq!(pace.measured(), None);
     }
 
@@ -352,10 +365,10 @@ mod tests {
     #[test]
     fn writing_is_measured_up_to_the_answer() {
         let mut pace = pace(Way::Up);
-        pace.received(40, MILLISECOND * 20, true);
+        pace.received(40, MILLISECOND * 20, Some(MILLISECOND * 20));
         pace.sent(MILLISECOND * 120);
         assert_eq!(pace.measured(), None, "what nobody answered may lie in a buffer");
-        pace.received(40, MILLISECOND * 300, true);
+        pace.received(40, MILLISECOND * 300, Some(MILLISECOND * 300));
         pace.answered(MIB * 4);
         // 120 ms to hand it over, 280 ms longer than an answer takes at best.
         assert_eq!(pace.measured(), Some(Measured { way: Way::Up, rate: MIB * 10 }));
@@ -366,7 +379,7 @@ mod tests {
         let mut pace = pace(Way::Up);
         for _ in 0..200 {
             pace.sent(MILLISECOND / 100);
-            pace.received(40, MILLISECOND * 100, true);
+            pace.received(40, MILLISECOND * 100, Some(MILLISECOND * 100));
             pace.answered(8 << 10);
         }
         assert!(rate(&pace).unwrap() > 500 << 20, "{:?}", pace.measured());
@@ -375,32 +388,58 @@ mod tests {
     #[test]
     fn round_trips_of_continuations_do_not_make_a_line_slow() {
         let mut pace = Pace::default();
-        pace.received(40, MILLISECOND * 40, true);
+        pace.received(40, MILLISECOND * 40, Some(MILLISECOND * 40));
         pace.logged_in();
         // Commands that were sent ahead are answered at once.
-        pace.received(40, Duration::ZERO, true);
+        pace.received(40, Duration::ZERO, Some(Duration::ZERO));
         pace.moves(Some(Way::First));
         for _ in 0..200 {
             pace.turns();
             // The answer to what was sent before comes on the way.
-            pace.received(40, MILLISECOND * 30, true);
+            pace.received(40, MILLISECOND * 30, Some(MILLISECOND * 30));
             pace.answered(8 << 10);
-            pace.received(40, MILLISECOND * 11, false);
+            pace.received(40, MILLISECOND * 11, None);
+            pace.turned();
             pace.sent(MILLISECOND / 100);
         }
         assert_eq!(pace.measured(), None);
         // What takes longer than that is the line.
         pace.turns();
-        pace.received(40, MILLISECOND * 1040, true);
+        pace.received(40, MILLISECOND * 1040, Some(MILLISECOND * 1040));
         assert_eq!(rate(&pace), Some(200 * (8 << 10) * 1000 / 1202));
+    }
+
+    #[test]
+    fn answer_that_came_before_it_was_waited_for_does_not_make_a_server_near() {
+        let mut pace = Pace::default();
+        pace.received(40, Duration::ZERO, Some(MILLISECOND * 40));
+        assert!(!pace.is_near());
+        pace.received(40, Duration::ZERO, Some(MILLISECOND));
+        assert!(pace.is_near());
+    }
+
+    #[test]
+    fn a_login_that_takes_long_does_not_hide_a_slow_line() {
+        let mut pace = Pace::default();
+        pace.received(40, MILLISECOND * 300, Some(MILLISECOND * 300));
+        pace.logged_in();
+        pace.moves(Some(Way::Up));
+        for waited in [40, 140, 140, 140, 140, 140] {
+            pace.turns();
+            pace.received(40, MILLISECOND * waited, Some(MILLISECOND * waited));
+            pace.turned();
+            pace.answered(200 << 10);
+        }
+        // The first one shows that a round trip takes 40 ms.
+        assert_eq!(rate(&pace), Some(6 * (200 << 10) * 2));
     }
 
     #[test]
     fn far_server_stays_far_when_answers_to_commands_ahead_are_there_at_once() {
         let mut pace = Pace::default();
-        pace.received(40, MILLISECOND * 40, true);
+        pace.received(40, MILLISECOND * 40, Some(MILLISECOND * 40));
         pace.logged_in();
-        pace.received(40, MILLISECOND / 10, true);
+        pace.received(40, MILLISECOND / 10, Some(MILLISECOND / 10));
         assert!(!pace.is_near());
     }
 

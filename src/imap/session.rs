@@ -303,9 +303,9 @@ impl Session {
         Trials::new(&self.proof, self.has_windows() && self.can_unselect())
     }
 
-    /// Takes what was said to trials; `was_open`: the folder of the first of them.
-    pub(super) fn take_trials(&mut self, trials: Trials, was_open: bool) {
-        trials.conclude(was_open, &mut self.proof);
+    /// Takes what was said to trials.
+    pub(super) fn take_trials(&mut self, trials: Trials) {
+        trials.conclude(&mut self.proof);
     }
 
     /// Notes that a command with this name's octets was answered OK.

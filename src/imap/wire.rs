@@ -72,6 +72,9 @@ pub(super) struct Wire {
     timeout: Duration,
     /// Since the last octet that was sent; nothing until the first one that comes back.
     progress: Option<Progress>,
+    /// When what is not answered began to be sent, or the connection was begun: a wait that begins later,
+    /// because this thread had to wait for a processor, does not show how far the server is.
+    asked: Instant,
     tags: u32,
     /// The text of an untagged BYE, once one came.
     bye: Option<String>,
@@ -127,6 +130,7 @@ impl Wire {
             blocks_queued: 0,
             timeout,
             progress: None,
+            asked: Instant::now(),
             tags: 0,
             bye: None,
             sent_octets: 0,
@@ -134,6 +138,11 @@ impl Wire {
             owed: None,
             pace: Pace::default(),
         })
+    }
+
+    /// Says when the connection was begun that greets now.
+    pub(super) const fn begun_at(&mut self, at: Instant) {
+        self.asked = at;
     }
 
     /// Has everything deflated from here on, both ways; what was received and not taken is so already.
@@ -223,9 +232,11 @@ impl Wire {
         if octets == 0 {
             return Ok(());
         }
-        self.progress = None;
         let mut left: usize = octets;
         let began = Instant::now();
+        if self.progress.take().is_some() {
+            self.asked = began;
+        }
         let mut silent_since = began;
         let mut progress = Progress::default();
         while left > 0 {
@@ -438,7 +449,8 @@ impl Wire {
                     let count = u64::try_from(came.len()).unwrap_or(u64::MAX);
                     self.input = came;
                     let waited = asked.elapsed();
-                    self.pace.received(count, waited, self.progress.is_none());
+                    let answers = self.progress.is_none().then(|| self.asked.elapsed());
+                    self.pace.received(count, waited, answers);
                     return self.least_progress(waited, count);
                 }
                 Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
@@ -602,6 +614,21 @@ mod tests {
         let mut wire = wire(b"", 1);
         assert!(wire.least_progress(second * 600, 1).is_ok(), "the first octet may take its time");
         assert!(wire.least_progress(second * 61, 1).is_err());
+    }
+
+    #[test]
+    fn round_trip_begins_with_what_is_sent_and_not_with_the_wait_for_the_answer() {
+        let long = Duration::from_millis(20);
+        let mut wire = wire(b"* OK hi\r\nX1 OK\r\n", 9);
+        wire.begun_at(Instant::now().checked_sub(long * 2).unwrap());
+        let mut line = Vec::new();
+        wire.response(&mut line).unwrap();
+        assert!(wire.pace().round_trip().unwrap() >= long * 2);
+        wire.put(b"X1 NOOP\r\n").unwrap();
+        wire.flush().unwrap();
+        std::thread::sleep(long);
+        wire.response(&mut line).unwrap();
+        assert!(wire.pace().round_trip().unwrap() >= long);
     }
 
     #[test]

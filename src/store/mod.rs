@@ -240,8 +240,8 @@ pub trait Destination: Source {
     fn prepare(&mut self, folder: &WireName) -> Result<FolderState, StoreError>;
 
     /// Opens empty folders as [`prepare`](Self::prepare) does, without waiting for one before the next
-    /// is asked for, where the adapter can. Returns the state of each. `coming` are folders and flags of
-    /// messages that are to go there, as far as they are known: an adapter may find out about them.
+    /// is asked for, where the adapter can. Returns the state of each. `coming` are those of these
+    /// folders that were made a moment ago, and flags of messages that are to go there: an adapter may find out about them.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ const READING: [&str; 16] = [
 ];
 
 /// The UID of no message.
-const NO_UID: &str = "4294967295";
+const NO_UID: &str = "2147480000";
 
 const DATE: &str = "05-Jan-2021 10:00:00 +0000";
 
@@ -254,7 +254,8 @@ fn done(commands: &[String]) -> Deeds {
             "UID STORE" => {
                 let words: Vec<&str> = line.split(' ').collect();
                 if words[2] == NO_UID {
-                    // A STORE to no message asks whether its flags would be taken.
+                    // A STORE to no message asks whether its flags would be taken, where there is none.
+                    assert!(deeds.created.contains(&open) && !line.contains("Deleted"), "{line}");
                     continue;
                 }
                 let (_, list) = line.split_once(" +FLAGS").unwrap();

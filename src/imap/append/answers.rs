@@ -32,22 +32,23 @@ impl Window<'_> {
     pub(super) fn is_continued(&mut self, tag: &str) -> Result<bool, StoreError> {
         self.asking = Some(tag.to_owned());
         self.wire.pace_mut().turns();
-        loop {
+        let event = loop {
             match self.answer()? {
                 Event::Other => {}
-                Event::Continue => {
-                    self.asking = None;
-                    return Ok(true);
-                }
-                Event::Ended(Ended { status: Status::Ok, .. }) => return Err(half_a_command()),
-                Event::Ended(ended) => {
-                    self.asking = None;
-                    let refusal = self.refusal_of(ended);
-                    self.refuse_current(refusal);
-                    return Ok(false);
-                }
+                event => break event,
             }
+        };
+        self.wire.pace_mut().turned();
+        if let Event::Ended(Ended { status: Status::Ok, .. }) = event {
+            return Err(half_a_command());
         }
+        self.asking = None;
+        if let Event::Ended(ended) = event {
+            let refusal = self.refusal_of(ended);
+            self.refuse_current(refusal);
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// Waits for one response, and reads all that are there already, but none of commands that follow.

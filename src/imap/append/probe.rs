@@ -78,18 +78,13 @@ pub(super) fn begin(
     Ok(stored(&answers))
 }
 
-/// The commands that ask what [`begin`] asks, and which dates are understood, to be sent ahead in a
-/// session. Something has to be sent behind them, so that nothing of theirs is left to be read afterwards.
-pub(in crate::imap) fn commands(folder: &WireName) -> Vec<Command> {
-    let system = flag_list(&system_flags());
-    let dates = DATES.map(|date| format!("{system} {date}"));
-    let arguments = first_flags().into_iter().chain(dates);
-    arguments
-        .map(|arguments| Command::new("APPEND").folder(folder).words(&arguments).nothing())
-        .collect()
+/// The commands that ask what [`begin`] asks, to be sent ahead in a session. Something has to be sent
+/// behind them, so that nothing of theirs is left to be read afterwards.
+pub(in crate::imap) fn commands(folder: &WireName) -> [Command; 2] {
+    first_flags().map(|flags| Command::new("APPEND").folder(folder).words(&flags).nothing())
 }
 
-/// Concludes from the answers to [`commands`] what the server understands.
+/// Concludes from the answers to [`commands`] what [`begin`] does.
 pub(in crate::imap) fn take(
     answers: &[Result<Reply, Refusal>],
     folder: &WireName,
@@ -97,16 +92,7 @@ pub(in crate::imap) fn take(
 ) {
     let answers: Vec<Probe> =
         answers.iter().map(|answer| Probe::of(answer.as_ref().err())).collect();
-    let (first, dates) = answers.split_at(answers.len().min(first_flags().len()));
-    conclude(first, folder, proof);
-    if proof.trusts_probes() && proof.begin_dates() {
-        let lines = DATES.iter().filter_map(|date| DateKind::of(Some(date)));
-        for (kind, answer) in lines.zip(dates) {
-            if *answer == Probe::Understood {
-                proof.accept(folder, &Line::new(&system_flags(), kind));
-            }
-        }
-    }
+    conclude(&answers, folder, proof);
     if answers.contains(&Probe::Unclear) {
         // The folder cannot be had: what is asked about another one may prove something.
         proof.probe_again();
@@ -174,7 +160,7 @@ struct Question {
     arguments: String,
 }
 
-pub(super) fn system_flags() -> FlagSet {
+fn system_flags() -> FlagSet {
     [Flag::Answered, Flag::Deleted, Flag::Draft, Flag::Flagged, Flag::Seen].into_iter().collect()
 }
 
@@ -195,11 +181,13 @@ fn ask(wire: &mut Wire, questions: &[Question]) -> Result<Vec<Probe>, StoreError
     }
     let noop = wire.tag();
     wire.put(format!("{noop} NOOP\r\n").as_bytes())?;
+    wire.pace_mut().turns();
     let mut answers = vec![Probe::Unclear; tags.len()];
     let mut line = Vec::new();
     loop {
         let Parsed::Tagged { tag, status, code, text } = answer(wire, &mut line)? else { continue };
         if tag == noop {
+            wire.pace_mut().turned();
             return Ok(answers);
         }
         let Some(at) = tags.iter().position(|own| *own == tag) else {

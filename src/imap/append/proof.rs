@@ -24,6 +24,8 @@ pub(in crate::imap) struct Proof {
     flags_asked: BTreeSet<String>,
     /// Whether [trials](super::trial) prove anything, once that is known.
     trials_prove: Option<bool>,
+    /// Flags that were refused in a trial.
+    flags_tried: BTreeSet<String>,
 }
 
 /// What sets one date apart from another for a server's parser.
@@ -85,9 +87,14 @@ impl Proof {
         self.flags.extend(flags.iter().map(|flag| flag.as_str().to_owned()));
     }
 
-    /// The flags that are proved.
-    pub(super) const fn flags(&self) -> &BTreeSet<String> {
-        &self.flags
+    /// Notes that these flags were refused in another command than APPEND: they prove themselves.
+    pub(super) fn note_tried(&mut self, flags: &FlagSet) {
+        self.flags_tried.extend(flags.iter().map(|flag| flag.as_str().to_owned()));
+    }
+
+    /// The flags that are proved, or were refused in a trial.
+    pub(super) fn flags_not_to_try(&self) -> BTreeSet<String> {
+        self.flags.union(&self.flags_tried).cloned().collect()
     }
 
     pub(super) const fn note_trials(&mut self, they_prove: bool) {

@@ -1,38 +1,60 @@
 //! Trials: STORE to no message, which proves which flags a server understands, and changes nothing.
 //!
 //! A UID that is not there is ignored without a word (RFC 9051 §6.4.9), but the flags that it was to
-//! get are read. Dovecot, Cyrus and Courier refuse the same flags here and in APPEND. Only folders
-//! without mail are tried in, so that whatever a server makes of that UID, there is nothing to change.
-//! The first trial has a flag that no server knows: where that is not refused, nothing is proved.
+//! get are read: Dovecot and Cyrus refuse the same ones here and in APPEND. Only folders that were made a
+//! moment ago are tried in, and nothing is tried that could cost a message: whatever a server makes of
+//! that UID, there is nothing to lose. The first trial has a flag that no server knows: where that is not
+//! answered BAD, nothing is proved.
 
 use std::collections::BTreeSet;
 
+use crate::imap::ahead;
 use crate::imap::append::probe::NO_FLAG;
-use crate::imap::append::probe::system_flags;
 use crate::imap::append::proof::Proof;
 use crate::imap::command::flag_list;
 use crate::imap::request::Command;
+use crate::mail::Flag;
 use crate::mail::FlagSet;
 use crate::mail::WireName;
+use crate::store::Refusal;
 
-/// Flags for a message that no folder has: the highest UID that there is (RFC 9051 §9, `nz-number`).
-const STORE: &str = "UID STORE 4294967295 +FLAGS.SILENT";
+/// Flags for a message that is not there: no folder comes as far, least of all a new one. Not the highest
+/// UID that there could be, which some servers have for `*`, nor one beyond 31 bits.
+const STORE: &str = "UID STORE 2147480000 +FLAGS.SILENT";
 
 /// Most trials at once.
 const TRIALS_MAX: usize = 32;
 
+/// What became of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// OK.
+    Accepted,
+    /// BAD.
+    NotUnderstood,
+    /// NO, for whatever reason.
+    Refused,
+    /// Nothing that counts: there was no answer, the folder was not open, or it is to be asked later.
+    Nothing,
+}
+
+/// One trial.
+#[derive(Debug)]
+struct Trial {
+    /// The flags; none for the one that no server knows.
+    flags: Option<FlagSet>,
+    said: Said,
+}
+
 /// The trials that go along with the opening of folders.
 #[derive(Debug, Default)]
 pub(in crate::imap) struct Trials {
+    may: bool,
     /// It is not known whether trials prove anything.
     is_first: bool,
-    may: bool,
-    /// Flags that are proved, or asked about.
+    /// Flags that need not be asked about.
     known: BTreeSet<String>,
-    /// What was asked, in order; nothing for the flag that no server knows.
-    asked: Vec<Option<FlagSet>>,
-    /// Whether it was accepted.
-    answers: Vec<bool>,
+    asked: Vec<Trial>,
 }
 
 impl Trials {
@@ -40,62 +62,100 @@ impl Trials {
     pub(in crate::imap) fn new(proof: &Proof, may: bool) -> Self {
         let may = may && proof.trials_prove() != Some(false);
         let is_first = may && proof.trials_prove().is_none();
-        Self { is_first, may, known: proof.flags().clone(), ..Self::default() }
+        Self { may, is_first, known: proof.flags_not_to_try(), asked: Vec::new() }
     }
 
-    /// The commands to send while this folder is open, to which messages with such flags are to go: some
-    /// servers note the keywords of a STORE that finds no message all the same.
+    /// Tells whether there may be any.
+    pub(in crate::imap) const fn may_be(&self) -> bool {
+        self.may
+    }
+
+    /// The commands to send while this folder is open, to which messages with such flags are to go (some
+    /// servers note the keywords of a STORE that finds no message all the same), each with its number.
     pub(in crate::imap) fn in_folder(
         &mut self,
         folder: &WireName,
         coming: &[(WireName, FlagSet)],
-    ) -> Vec<Command> {
+    ) -> Vec<(usize, Command)> {
+        let mut commands = Vec::new();
         if !self.may {
-            return Vec::new();
-        }
-        let before = self.asked.len();
-        if self.is_first && before == 0 {
-            self.asked.push(None);
-            self.ask(&system_flags());
+            return commands;
         }
         for (_, flags) in coming.iter().filter(|(of, _)| of == folder) {
-            self.ask(flags);
+            if self.is_first && self.asked.is_empty() {
+                commands.push(self.begin(None, NO_FLAG));
+                commands.extend(self.ask(&harmless_flags()));
+            }
+            commands.extend(self.ask(flags));
         }
-        let command = |flags: &Option<FlagSet>| {
-            let list = flags.as_ref().map_or_else(|| NO_FLAG.to_owned(), flag_list);
-            Command::new(STORE).words(&list)
-        };
-        self.asked[before..].iter().map(command).collect()
+        commands
     }
 
-    fn ask(&mut self, flags: &FlagSet) {
+    fn ask(&mut self, flags: &FlagSet) -> Option<(usize, Command)> {
         let is_new = flags.iter().any(|flag| !self.known.contains(flag.as_str()));
-        if is_new && self.asked.len() < TRIALS_MAX {
-            self.known.extend(flags.iter().map(|flag| flag.as_str().to_owned()));
-            self.asked.push(Some(flags.clone()));
+        let costs_nothing = flags.iter().all(|flag| *flag != Flag::Deleted);
+        let list = flag_list(flags);
+        if !is_new || !costs_nothing || self.asked.len() >= TRIALS_MAX || !is_short(&list) {
+            return None;
+        }
+        self.known.extend(flags.iter().map(|flag| flag.as_str().to_owned()));
+        Some(self.begin(Some(flags.clone()), &list))
+    }
+
+    fn begin(&mut self, flags: Option<FlagSet>, list: &str) -> (usize, Command) {
+        self.asked.push(Trial { flags, said: Said::Nothing });
+        (self.asked.len() - 1, command(list))
+    }
+
+    /// Takes what became of the one with this number, in a folder that was open: nothing for OK.
+    pub(in crate::imap) fn take(&mut self, number: usize, refusal: Option<&Refusal>) {
+        let said = match refusal {
+            None => Said::Accepted,
+            Some(refusal) if refusal.bad => Said::NotUnderstood,
+            Some(refusal) if refusal.asks_for_patience() => Said::Nothing,
+            Some(_) => Said::Refused,
+        };
+        if let Some(trial) = self.asked.get_mut(number) {
+            trial.said = said;
         }
     }
 
-    /// Takes what became of the next one.
-    pub(in crate::imap) fn take(&mut self, is_accepted: bool) {
-        self.answers.push(is_accepted);
-    }
-
-    /// Notes what was found out. `was_open`: the first folder, in which it was asked whether trials prove
-    /// anything.
-    pub(in crate::imap) fn conclude(self, was_open: bool, proof: &mut Proof) {
-        if self.is_first && was_open {
-            proof.note_trials(self.answers.starts_with(&[false, true]));
+    /// Notes what was found out.
+    pub(in crate::imap) fn conclude(self, proof: &mut Proof) {
+        if let (true, [first, second, ..]) = (self.is_first, self.asked.as_slice()) {
+            match (first.said, second.said) {
+                (Said::NotUnderstood, Said::Accepted) => proof.note_trials(true),
+                (Said::Accepted | Said::Refused, _) | (_, Said::NotUnderstood) => {
+                    proof.note_trials(false);
+                }
+                // A folder that is only to be read, or nothing yet.
+                (Said::NotUnderstood | Said::Nothing, _) => {}
+            }
         }
         if proof.trials_prove() != Some(true) {
             return;
         }
-        let asked = self.asked.iter().flatten();
-        let answers = self.answers.iter().skip(usize::from(self.is_first));
-        for (flags, _) in asked.zip(answers).filter(|(_, is_accepted)| **is_accepted) {
-            proof.accept_flags(flags);
+        for Trial { flags, said } in &self.asked {
+            match (flags, said) {
+                (Some(flags), Said::Accepted) => proof.accept_flags(flags),
+                (Some(flags), Said::NotUnderstood | Said::Refused) => proof.note_tried(flags),
+                (None, _) | (_, Said::Nothing) => {}
+            }
         }
     }
+}
+
+fn command(list: &str) -> Command {
+    Command::new(STORE).words(list)
+}
+
+fn is_short(list: &str) -> bool {
+    ahead::is_short(&command(list))
+}
+
+/// The system flags that a message can get and lose at no harm.
+fn harmless_flags() -> FlagSet {
+    [Flag::Answered, Flag::Draft, Flag::Flagged, Flag::Seen].into_iter().collect()
 }
 
 #[cfg(test)]
@@ -103,7 +163,7 @@ mod tests {
     use super::*;
     use crate::imap::append::proof::DateKind;
     use crate::imap::append::proof::Line;
-    use crate::mail::Flag;
+    use crate::store::ResponseCode;
 
     fn folder() -> WireName {
         WireName::new(*b"INBOX")
@@ -117,15 +177,25 @@ mod tests {
         proof.covers(&folder(), &Line::new(&flags(words), DateKind::Absent))
     }
 
-    /// Asks about these flags, one by one, and takes the answers.
-    fn try_out(proof: &mut Proof, words: &str, answers: &[bool], was_open: bool) -> usize {
+    fn refusal(bad: bool, code: Option<ResponseCode>) -> Refusal {
+        Refusal { bad, code, text: String::new(), known_words: false }
+    }
+
+    /// Asks about these flags, one by one. Answers are OK, BAD, NO, `later`, or none.
+    fn try_out(proof: &mut Proof, words: &str, answers: &str) -> usize {
         let coming: Vec<_> = words.split_whitespace().map(|word| (folder(), flags(word))).collect();
         let mut trials = Trials::new(proof, true);
         let asked = trials.in_folder(&folder(), &coming).len();
-        for answer in answers {
-            trials.take(*answer);
+        for (number, answer) in answers.split_whitespace().enumerate() {
+            match answer {
+                "OK" => trials.take(number, None),
+                "BAD" => trials.take(number, Some(&refusal(true, None))),
+                "NO" => trials.take(number, Some(&refusal(false, None))),
+                "later" => trials.take(number, Some(&refusal(false, Some(ResponseCode::InUse)))),
+                _ => {}
+            }
         }
-        trials.conclude(was_open, proof);
+        trials.conclude(proof);
         asked
     }
 
@@ -139,44 +209,48 @@ mod tests {
     #[test]
     fn flags_that_are_accepted_are_proved_and_the_others_are_not() {
         let mut proof = begun();
-        let asked = try_out(&mut proof, "$A $B $C", &[false, true, true, false, true], true);
-        assert_eq!(asked, 5, "with what no server knows, and the system flags");
+        let asked = try_out(&mut proof, "$A $B $C $D", "BAD OK OK NO OK BAD");
+        assert_eq!(asked, 6, "with what no server knows, and system flags");
         assert!(is_proved(&proof, "\\Seen \\Draft $A $C"));
-        assert!(!is_proved(&proof, "$B"));
-        assert_eq!(try_out(&mut proof, "$A $B $D", &[false, true], true), 2, "what is not proved");
-        assert!(is_proved(&proof, "$D") && !is_proved(&proof, "$B"));
+        assert!(!is_proved(&proof, "$B") && !is_proved(&proof, "$D"));
+        assert_eq!(try_out(&mut proof, "$A $B $D $E", "OK"), 1, "neither is asked again");
+        assert!(is_proved(&proof, "$E"));
     }
 
     #[test]
     fn nothing_is_proved_where_flags_are_not_looked_at_and_nothing_is_asked_again() {
-        for answers in [[true, true, true], [false, false, true]] {
+        for answers in ["OK OK OK", "NO OK OK", "NO NO NO", "BAD BAD OK"] {
             let mut proof = begun();
-            try_out(&mut proof, "$A", &answers, true);
-            assert!(!is_proved(&proof, "\\Seen") && !is_proved(&proof, "$A"));
-            assert_eq!(try_out(&mut proof, "$B", &[], true), 0);
+            try_out(&mut proof, "$A", answers);
+            assert!(!is_proved(&proof, "\\Seen") && !is_proved(&proof, "$A"), "{answers}");
+            assert_eq!(try_out(&mut proof, "$B", ""), 0, "{answers}");
         }
     }
 
     #[test]
-    fn a_folder_that_was_not_opened_says_nothing_of_flags() {
-        let mut proof = begun();
-        try_out(&mut proof, "$A", &[false, true, true], false);
-        assert!(!is_proved(&proof, "$A"));
-        assert_eq!(try_out(&mut proof, "$A", &[false, true, true], true), 3);
-        assert!(is_proved(&proof, "$A"));
+    fn what_is_put_off_or_not_answered_is_asked_again() {
+        for answers in ["later OK OK", "- OK OK", "BAD later OK", "BAD NO OK", "- - -", "BAD - OK"]
+        {
+            let mut proof = begun();
+            try_out(&mut proof, "$A", answers);
+            assert!(!is_proved(&proof, "\\Seen") && !is_proved(&proof, "$A"), "{answers}");
+            assert_eq!(try_out(&mut proof, "$A", "BAD OK later"), 3, "{answers}");
+            assert!(is_proved(&proof, "\\Seen") && !is_proved(&proof, "$A"), "{answers}");
+            assert_eq!(try_out(&mut proof, "$A", "OK"), 1, "{answers}");
+            assert!(is_proved(&proof, "$A"), "{answers}");
+        }
     }
 
     #[test]
-    fn answers_that_never_came_prove_nothing() {
-        let mut proof = begun();
-        try_out(&mut proof, "$A", &[false, true], true);
-        assert!(is_proved(&proof, "\\Seen") && !is_proved(&proof, "$A"));
-    }
-
-    #[test]
-    fn only_so_many_are_tried_at_once() {
+    fn only_so_many_are_tried_and_none_that_is_long_or_costs_a_message() {
         let words: String = (0..100).map(|at| format!("$K{at} ")).collect();
-        assert_eq!(try_out(&mut begun(), &words, &[], true), TRIALS_MAX);
-        assert!(Trials::new(&begun(), false).in_folder(&folder(), &[]).is_empty());
+        assert_eq!(try_out(&mut begun(), &words, ""), TRIALS_MAX);
+        assert_eq!(try_out(&mut begun(), "\\Deleted", ""), 2);
+        assert!(!is_proved(&begun(), "\\Deleted"));
+        let many: String = (0..20).map(|at| format!("${at}{} ", "k".repeat(150))).collect();
+        let coming = [(folder(), flags(&many))];
+        assert_eq!(Trials::new(&begun(), true).in_folder(&folder(), &coming).len(), 2);
+        assert!(Trials::new(&begun(), false).in_folder(&folder(), &coming).is_empty());
+        assert!(Trials::new(&begun(), true).in_folder(&folder(), &[]).is_empty());
     }
 }

@@ -351,6 +351,7 @@ impl<'a> Window<'a> {
         }
         // Answers that are due may be the proof, and are no further away than a continuation.
         while !self.proof.covers(&self.folder, line) && self.is_being_proved(line) {
+            self.wire.pace_mut().turns();
             self.answers()?;
         }
         if !self.proof.covers(&self.folder, line) {
