@@ -46,18 +46,16 @@ pub(super) fn connect(server: &Server, gate: Option<&Gate>) -> Result<(Wire, Sec
     socket.set_nodelay(true).map_err(StoreError::Connect)?;
     gate.map_or(Ok(()), Gate::parting).map_err(halted)?;
     let socket = Paced::new(Socket::new(socket), gate);
-    let (stream, secured): (Box<dyn Stream>, Secured) = match &server.tls {
-        TlsMode::None => (Box::new(socket), Secured { version: "none", key: None }),
+    let (stream, secured, asked): (Box<dyn Stream>, Secured, Instant) = match &server.tls {
+        TlsMode::None => (Box::new(socket), Secured { version: "none", key: None }, began),
         TlsMode::Implicit { trust, server_name } => {
             let name = server_name.as_deref().unwrap_or(&server.host);
-            let (stream, secured) = tls::wrap(socket, name, trust, server.timeout)?;
-            (Box::new(stream), secured)
+            let (stream, secured, asked) = tls::wrap(socket, name, trust, server.timeout)?;
+            (Box::new(stream), secured, asked)
         }
     };
     let mut wire = Wire::new(stream, server.timeout).map_err(StoreError::Connect)?;
-    if matches!(server.tls, TlsMode::None) {
-        wire.begun_at(began);
-    }
+    wire.begun_at(asked);
     tracing::debug!(host = %server.host, port = server.port, tls = secured.version, "connected");
     Ok((wire, secured))
 }

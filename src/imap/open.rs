@@ -7,6 +7,7 @@
 
 use crate::imap::ahead;
 use crate::imap::append;
+use crate::imap::append::Trials;
 use crate::imap::fetch::Opened;
 use crate::imap::reader::Code;
 use crate::imap::reader::Data;
@@ -46,6 +47,23 @@ enum Purpose {
     Probe,
     /// To leave the last folder.
     Leave,
+}
+
+/// What is sent to open folders one after the other.
+struct Opening {
+    commands: Vec<Command>,
+    /// What each command is sent for.
+    purposes: Vec<Purpose>,
+    /// The place of the first folder that is opened so.
+    first: Option<usize>,
+    trials: Trials,
+}
+
+impl Opening {
+    fn add(&mut self, command: Command, purpose: Purpose) {
+        self.commands.push(command);
+        self.purposes.push(purpose);
+    }
 }
 
 impl Session {
@@ -136,40 +154,10 @@ impl Session {
         coming: &[(WireName, FlagSet)],
     ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
         let mut states: Vec<Option<FolderState>> = vec![None; folders.len()];
-        // What is to be known before the first message goes takes no round trip of its own.
-        let mut trials = self.trials();
-        let (mut short, mut purposes) = (Vec::new(), Vec::new());
-        let mut send = |command, purpose| {
-            short.push(command);
-            purposes.push(purpose);
-        };
-        if trials.may_be() && self.open_folder().is_some() {
-            // A server may keep what is open where it refuses to open another folder.
-            send(Command::new("UNSELECT"), Purpose::Leave);
-        }
-        let mut first = None;
-        for (place, folder) in folders.iter().enumerate() {
-            let open = self.to_open(folder, Access::Write);
-            if !ahead::is_short(&open) {
-                continue;
-            }
-            first = first.or(Some(place));
-            send(open, Purpose::Open(place));
-            for (number, trial) in trials.in_folder(folder, coming) {
-                send(trial, Purpose::Trial { place, number });
-            }
-        }
-        if let Some(first) = first.filter(|_| self.can_unselect()) {
-            if self.begin_probing() {
-                for probe in append::probes(&folders[first]) {
-                    send(probe, Purpose::Probe);
-                }
-            }
-            send(Command::new("UNSELECT"), Purpose::Leave);
-        }
+        let Opening { commands, purposes, first, mut trials } = self.opening(folders, coming);
         let (mut turn, mut open, mut probes) = (0, None, Vec::new());
         self.set_open(None);
-        self.run_ahead(&short, &mut |session, at, answer| {
+        self.run_ahead(&commands, &mut |session, at, answer| {
             if let Purpose::Trial { place, number } = purposes[at] {
                 // Some servers answer what they refuse before what they accept.
                 if open == Some(place) {
@@ -211,6 +199,45 @@ impl Session {
             }
         }
         Ok(prepared)
+    }
+
+    /// What to send to open folders for writing, one after the other. What is to be known before the first
+    /// message goes takes no round trip of its own.
+    fn opening(&mut self, folders: &[WireName], coming: &[(WireName, FlagSet)]) -> Opening {
+        let trials = self.trials();
+        let (commands, purposes) = (Vec::new(), Vec::new());
+        let mut opening = Opening { commands, purposes, first: None, trials };
+        if opening.trials.may_be() && self.open_folder().is_some() {
+            // A server may keep what is open where it refuses to open another folder: nothing is tried in
+            // one that is not new.
+            opening.add(Command::new("UNSELECT"), Purpose::Leave);
+        }
+        let mut is_new = true;
+        for (place, folder) in folders.iter().enumerate() {
+            let open = self.to_open(folder, Access::Write);
+            if !ahead::is_short(&open) {
+                continue;
+            }
+            opening.first = opening.first.or(Some(place));
+            let trials = opening.trials.in_folder(folder, coming);
+            if !trials.is_empty() && !is_new {
+                opening.add(Command::new("UNSELECT"), Purpose::Leave);
+            }
+            opening.add(open, Purpose::Open(place));
+            for (number, trial) in trials {
+                opening.add(trial, Purpose::Trial { place, number });
+            }
+            is_new = coming.iter().any(|(name, _)| name == folder);
+        }
+        if let Some(first) = opening.first.filter(|_| self.can_unselect()) {
+            if self.begin_probing() {
+                for probe in append::probes(&folders[first]) {
+                    opening.add(probe, Purpose::Probe);
+                }
+            }
+            opening.add(Command::new("UNSELECT"), Purpose::Leave);
+        }
+        opening
     }
 
     /// Takes what was said to a SELECT that was sent ahead. What is not as expected is opened once more by

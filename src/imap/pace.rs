@@ -46,8 +46,9 @@ const OCTETS_LEAST: u64 = 64 << 10;
 /// The highest rate that is told, in octets a second. Above it, buffers were measured and no line.
 const RATE_MAX: u64 = 1 << 30;
 
-/// A server that has answered within this time is in the same house. Lines of 30 MB/s and less do not
-/// begin there.
+/// A server that has answered within this time is in the same house: a greeting without TLS, which is counted
+/// from the beginning of the connection, takes two round trips. Lines of 30 MB/s and less do not begin
+/// there.
 const NEAR: Duration = Duration::from_millis(2);
 
 /// What moves, and which way.
@@ -189,9 +190,14 @@ impl Pace {
         self.turning = Duration::ZERO;
     }
 
-    /// Says that it is over.
-    pub(super) fn turned(&mut self) {
+    /// Says that it is over, or what was left of it.
+    pub(super) const fn moves_on(&mut self) {
         self.turn = Duration::ZERO;
+    }
+
+    /// Says that it is over, all of it.
+    pub(super) fn turned(&mut self) {
+        self.moves_on();
         self.shortest_turn = self.shortest_turn.into_iter().chain([self.turning]).min();
     }
 
@@ -200,7 +206,7 @@ impl Pace {
     pub(super) fn received(&mut self, octets: u64, waited: Duration, answers: Option<Duration>) {
         let mut spared = self.turn;
         self.turn = self.turn.saturating_sub(waited);
-        self.turning = self.turning.saturating_add(waited);
+        self.turning = self.turning.saturating_add(answers.unwrap_or_default().max(waited));
         if let Some(ago) = answers {
             let quickest = self.shortest.map_or(ago, |shortest| shortest.min(ago));
             self.shortest = Some(quickest);

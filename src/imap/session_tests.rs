@@ -481,6 +481,30 @@ fn a_trial_that_is_refused_before_others_are_accepted_changes_nothing_about_them
 }
 
 #[test]
+fn a_trial_that_is_answered_when_another_folder_is_open_proves_nothing() {
+    let (folders, coming) = two_folders(&[(0, "$One"), (1, "$Two")]);
+    let first = b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\nX1 OK\r\nX2 BAD no\r\nX3 OK\r\n";
+    let second = b"* 0 EXISTS\r\n* OK [UIDVALIDITY 2] x\r\nX5 OK\r\nX4 OK\r\nX6 OK\r\n";
+    let answers = [GREETING, PLUS, ABLE, first, b"", b"", b"", b"", second, NOOP_OK, NOOP_OK];
+    let mut session = begin_known(&answers, Then::Silence, known()).0.unwrap();
+    assert!(session.prepare_all(&folders, &coming).unwrap().iter().all(Result::is_ok));
+    let again = session.trials().in_folder(&folders[0], &coming);
+    assert_eq!(again.len(), 1, "$One is asked about again");
+    assert!(session.trials().in_folder(&folders[1], &coming).is_empty());
+}
+
+#[test]
+fn a_folder_that_is_not_new_is_left_before_anything_is_tried() {
+    let (folders, coming) = two_folders(&[(1, "$One")]);
+    let all = [GREETING, PLUS, ABLE, SELECTED, NOOP_OK, SELECTED, BAD, NOOP_OK, NOOP_OK, NOOP_OK];
+    let (begun, sent) = begin_known(&all, Then::Silence, known());
+    assert!(begun.unwrap().prepare_all(&folders, &coming).unwrap().iter().all(Result::is_ok));
+    let verbs: Vec<_> =
+        sent.lines()[2..].iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(verbs, ["SELECT", "UNSELECT", "SELECT", "UID", "UID", "UID", "UNSELECT"]);
+}
+
+#[test]
 fn nothing_is_tried_while_a_folder_may_be_open_that_is_not_meant() {
     let (folders, coming) = two_folders(&[(0, "$One")]);
     let answers = [GREETING, PLUS, ABLE, SELECTED, NOOP_OK, NO, NO, NO, NO, NOOP_OK, NO];

@@ -82,25 +82,27 @@ pub(super) fn wrap(
     name: &str,
     trust: &Trust,
     timeout: Duration,
-) -> Result<(Tls, Secured), StoreError> {
+) -> Result<(Tls, Secured, Instant), StoreError> {
     let server_name = ServerName::try_from(name.to_owned())
         .map_err(|_| StoreError::Tls(format!("`{name}` is no name that a certificate can have")))?;
     let config = config(trust)?;
     let connection = UnbufferedClientConnection::new(Arc::new(config), server_name)
         .map_err(|fault| StoreError::Tls(told(&fault, name)))?;
     let mut tls = Records::new(connection, socket);
-    shake_hands(&mut tls, name, timeout)?;
+    let asked = shake_hands(&mut tls, name, timeout)?;
     let version = match tls.connection().protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
         _ => "TLS 1.2",
     };
     let key = tls.connection().peer_certificates().and_then(|chain| key_digest(chain.first()?));
-    Ok((tls, Secured { version, key }))
+    Ok((tls, Secured { version, key }, asked))
 }
 
-/// Shakes hands within `timeout` in all, so that a server that trickles is given up.
-fn shake_hands(tls: &mut Tls, name: &str, timeout: Duration) -> Result<(), StoreError> {
+/// Shakes hands within `timeout` in all, so that a server that trickles is given up. Tells when what was
+/// sent last began to be sent: with TLS 1.2 the greeting may come along with the answer to it.
+fn shake_hands(tls: &mut Tls, name: &str, timeout: Duration) -> Result<Instant, StoreError> {
     let began = Instant::now();
+    let mut asked = began;
     let lost = |fault: io::Error| StoreError::Connection(format!("during TLS: {fault}"));
     let closed = || StoreError::Connection("the server closed it during TLS".to_owned());
     loop {
@@ -115,10 +117,11 @@ fn shake_hands(tls: &mut Tls, name: &str, timeout: Duration) -> Result<(), Store
             Err(fault) => return Err(lost(fault)),
         }
         match tls.advance() {
-            Ok(Next::Anything) => return Ok(()),
-            Ok(Next::Send | Next::Opened) => {}
+            Ok(Next::Anything) => return Ok(asked),
+            Ok(Next::Send) => asked = Instant::now(),
+            Ok(Next::Opened) => {}
             // Parting words that came along are read like any others.
-            Ok(Next::Ended) if !tls.connection().is_handshaking() => return Ok(()),
+            Ok(Next::Ended) if !tls.connection().is_handshaking() => return Ok(asked),
             Ok(Next::Ended) => return Err(closed()),
             Ok(Next::Receive) => match tls.receive() {
                 Ok(()) => {}
@@ -396,7 +399,7 @@ mod tests {
         let identity = identity("imap.example.com", 2100);
         for (version, text) in [(&TLS13, "TLS 1.3"), (&TLS12, "TLS 1.2")] {
             let socket = server(&identity, &[version]);
-            let (mut tls, secured) = wrap(
+            let (mut tls, secured, _) = wrap(
                 Paced::new(Socket::new(socket), None),
                 "imap.example.com",
                 &issued_by(&identity),
@@ -456,7 +459,7 @@ mod tests {
         let identity = identity("localhost", 2099);
         for version in [&TLS13, &TLS12] {
             let socket = server_that_says(words.clone(), &identity, &[version]);
-            let (mut tls, _) = wrap(
+            let (mut tls, _, _) = wrap(
                 Paced::new(Socket::new(socket), None),
                 "localhost",
                 &issued_by(&identity),

@@ -47,17 +47,21 @@ fn hostile_mail_runs_no_command_on_a_real_server() {
     for (options, profile) in [
         (DovecotOptions::slash(), "profile = \"dovecot\""),
         (DovecotOptions::dot(), "profile = \"dovecot\""),
-        // Of this one nothing is known: it proves itself with literals that wait.
+        // Of this one nothing is known: it proves itself with literals that wait, and its flags without
+        // a message where it can.
         (DovecotOptions::slash(), "profile = \"generic\""),
     ] {
         let source = Scripted::start(ScriptedOptions::full());
         let server = Dovecot::start(options);
         server.login("bob").create(&server.name(&["Kept"]));
+        source.add_folder("New");
         let mut sent = Vec::new();
         for (number, flags) in (1_u32..).zip(FLAGS.iter().cycle().take(64)) {
             let date = DATES[usize::try_from(number / 8).unwrap() % 8];
             let octets = commands(number);
             source.put("INBOX", flags, date, &octets);
+            // Into a folder that has to be made, where flags may be asked about before anything goes there.
+            source.put("New", flags, date, &octets);
             sent.push(octets);
         }
         let proxy = Proxy::start(&server.host, server.imap_port);
@@ -73,10 +77,12 @@ fn hostile_mail_runs_no_command_on_a_real_server() {
         let folders = client.folders();
         assert!(folders.iter().all(|name| !name.contains("evil")), "{folders:?}");
         assert!(folders.contains(&server.name(&["Kept"])));
-        let kept = client.messages("INBOX");
-        let kept: Vec<_> = kept.into_iter().map(|message| message.octets).collect();
-        assert_eq!(kept.len(), sent.len(), "{ran:#?}");
-        assert!(kept == sent, "each once, in order, as sent");
+        for folder in ["INBOX", &server.name(&["New"])] {
+            let kept = client.messages(folder);
+            let kept: Vec<_> = kept.into_iter().map(|message| message.octets).collect();
+            assert_eq!(kept.len(), sent.len(), "{ran:#?}");
+            assert!(kept == sent, "each once, in order, as sent");
+        }
         for line in proxy.commands() {
             let known = [
                 "APPEND",
@@ -88,8 +94,17 @@ fn hostile_mail_runs_no_command_on_a_real_server() {
                 "AUTHENTICATE",
                 "ID",
             ];
-            let others =
-                ["NAMESPACE", "UNSELECT", "CAPABILITY", "NOOP", "LOGOUT", "CLOSE", "SUBSCRIBE"];
+            let others = [
+                "CREATE",
+                "UID STORE 2147480000 +FLAGS.SILENT (",
+                "NAMESPACE",
+                "UNSELECT",
+                "CAPABILITY",
+                "NOOP",
+                "LOGOUT",
+                "CLOSE",
+                "SUBSCRIBE",
+            ];
             let mut verbs = known.iter().chain(&others);
             assert!(verbs.any(|verb| line.starts_with(verb)), "{line}: {:#?}", proxy.commands());
         }

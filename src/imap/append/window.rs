@@ -350,9 +350,12 @@ impl<'a> Window<'a> {
             return Ok(Literal::Synchronising);
         }
         // Answers that are due may be the proof, and are no further away than a continuation.
-        while !self.proof.covers(&self.folder, line) && self.is_being_proved(line) {
+        if !self.proof.covers(&self.folder, line) && self.is_being_proved(line) {
             self.wire.pace_mut().turns();
-            self.answers()?;
+            while !self.proof.covers(&self.folder, line) && self.is_being_proved(line) {
+                self.answers()?;
+            }
+            self.wire.pace_mut().moves_on();
         }
         if !self.proof.covers(&self.folder, line) {
             self.probe(message)?;
