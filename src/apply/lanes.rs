@@ -26,9 +26,11 @@ use crate::store::{AppendWays, Listing};
 /// How many folders a wave holds at most where each message is stored by itself.
 const WAVE_OF_SINGLES: usize = 8;
 
-/// Near servers wait for nobody: there, a wave holds so many folders, or such a part of those that are left,
-/// so that few are made before their mail comes.
+/// How many folders a wave holds where both servers are near: there is no round trip to be saved, and few
+/// folders are made before their mail comes.
 const WAVE_NEARBY: usize = 10;
+
+/// Of many folders it holds this part of those that are left: each wave lists all that there are.
 const PART_NEARBY: usize = 4;
 
 /// What a message costs besides its octets, in octets: a folder of many small ones takes as long as one

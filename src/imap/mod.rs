@@ -39,6 +39,8 @@ mod look;
 mod look_tests;
 mod lot;
 mod open;
+#[cfg(test)]
+mod opening_tests;
 mod pace;
 mod paced;
 mod port;

@@ -3,8 +3,8 @@
 //! A UID that is not there is ignored without a word (RFC 9051 §6.4.9), but the flags that it was to
 //! get are read: Dovecot, Cyrus and Courier refuse the same ones here and in APPEND. Only folders are tried
 //! in that were created a moment ago and listed as empty then, and nothing is tried that could cost a
-//! message: whatever a server makes of that UID, no mail can be lost. The first trial has a flag that no server knows: where that is not
-//! answered BAD, nothing is proved.
+//! message: whatever a server makes of that UID, no mail can be lost. The first trial has a flag that no
+//! server knows: where that is not answered BAD, nothing is proved.
 
 use std::collections::BTreeSet;
 
