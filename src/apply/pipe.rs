@@ -89,9 +89,9 @@ struct Inner {
     closed: bool,
     /// Nothing more will be taken out.
     abandoned: bool,
-    /// The writer waits for a piece.
+    /// The writer waits for a piece, and was not woken yet.
     taker_waits: bool,
-    /// The reader waits for room.
+    /// The reader waits for room, and was not woken yet.
     putter_waits: bool,
 }
 
@@ -120,7 +120,7 @@ impl Pipe {
         let mut inner = self.lock();
         while inner.octets >= self.capacity && !inner.abandoned && !is_whole {
             inner.putter_waits = true;
-            if inner.taker_waits {
+            if std::mem::take(&mut inner.taker_waits) {
                 self.changed.notify_all();
             }
             inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +137,9 @@ impl Pipe {
         }
         inner.octets += piece.octets();
         inner.pieces.push_back(piece);
-        let wakes = inner.taker_waits && (is_whole || inner.octets >= MUCH);
+        // Once, however long it takes to get up.
+        let is_due = is_whole || inner.octets >= MUCH;
+        let wakes = is_due && std::mem::take(&mut inner.taker_waits);
         drop(inner);
         if wakes {
             self.changed.notify_all();
@@ -149,7 +151,7 @@ impl Pipe {
     fn pop(&self, inner: &mut Inner) -> Option<Piece> {
         let piece = inner.pieces.pop_front()?;
         inner.octets -= piece.octets();
-        if inner.putter_waits && inner.octets <= self.capacity / 2 {
+        if inner.octets <= self.capacity / 2 && std::mem::take(&mut inner.putter_waits) {
             self.changed.notify_all();
         }
         Some(piece)

@@ -1,11 +1,43 @@
-//! The TCP socket of a connection, which acknowledges what has come when it would wait for more.
+//! The TCP socket of a connection, which acknowledges what has come when it would wait for more, and lets
+//! much gather that comes in little pieces.
 
 use std::io;
 use std::io::IoSlice;
 use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
+
+/// What one read takes at least where a server sends without a pause, in octets.
+const MUCH: usize = 4 * 1024;
+
+/// How long what comes may gather. Nothing waits for it but the end of what a server sends at one go.
+const GATHERING: Duration = Duration::from_micros(200);
+
+/// What a read left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// There may be more: it took as much as it could hold.
+    More,
+    /// Nothing, and it was little.
+    Nothing,
+    /// Nothing, but the server is about to send more.
+    Gathering,
+}
+
+impl Left {
+    /// By what came, and what there was room for.
+    const fn by(came: usize, room: usize) -> Self {
+        if came == room {
+            Self::More
+        } else if came >= MUCH {
+            Self::Gathering
+        } else {
+            Self::Nothing
+        }
+    }
+}
 
 /// A connected socket.
 ///
@@ -16,16 +48,19 @@ use std::time::Duration;
 /// that back by itself. While a server sends more than is read at one go, that would be one packet more
 /// for each read, and a server that is woken for it. An answer that happens to fill what was read into
 /// costs such a wait, once.
+///
+/// A server that speaks TLS hands out its records one by one. Whoever reads faster than it writes is woken
+/// for each, and passes each on by itself: up to five times the system calls, and a processor that the
+/// server needs too. So after a read that took much, and all there was, what comes next has a moment.
 pub(super) struct Socket {
     tcp: TcpStream,
-    /// The last read took all that had come.
-    is_drained: bool,
+    left: Left,
 }
 
 impl Socket {
     /// Takes over a connection.
     pub(super) const fn new(tcp: TcpStream) -> Self {
-        Self { tcp, is_drained: true }
+        Self { tcp, left: Left::Nothing }
     }
 
     /// Sets the limit of one read and of one write.
@@ -46,11 +81,14 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.is_drained {
+        if self.left == Left::Gathering {
+            thread::sleep(GATHERING);
+        }
+        if self.left != Left::More {
             self.acknowledge_at_once();
         }
         let came = self.tcp.read(out);
-        self.is_drained = came.as_ref().map_or(true, |came| *came < out.len());
+        self.left = came.as_ref().map_or(Left::Nothing, |came| Left::by(*came, out.len()));
         came
     }
 }
@@ -66,5 +104,25 @@ impl Write for Socket {
 
     fn flush(&mut self) -> io::Result<()> {
         self.tcp.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_much_and_all_there_was_lets_more_gather() {
+        let room = 64 * 1024;
+        for (came, left) in [
+            (0, Left::Nothing),
+            (MUCH - 1, Left::Nothing),
+            (MUCH, Left::Gathering),
+            (room - 1, Left::Gathering),
+            (room, Left::More),
+        ] {
+            assert_eq!(Left::by(came, room), left, "{came}");
+        }
+        assert_eq!(Left::by(100, 100), Left::More);
     }
 }
