@@ -1,8 +1,15 @@
 //! Single rows of state: read and written inside a transaction of the caller.
 
+use std::collections::BTreeMap;
+use std::iter;
+use std::ops::Range;
+
+use rusqlite::CachedStatement;
 use rusqlite::Connection;
+use rusqlite::ErrorCode;
 use rusqlite::OptionalExtension as _;
 use rusqlite::Row;
+use rusqlite::ToSql;
 use rusqlite::params;
 
 use crate::identity::Basis;
@@ -11,6 +18,7 @@ use crate::identity::VERSION;
 use crate::mail::{ModSeq, Uid};
 use crate::state::database::Fault;
 use crate::state::database::Writing;
+use crate::state::port;
 use crate::state::port::{FolderId, FolderKey, Intent, IntentId, Link, Outcome, StoredCopy};
 use crate::state::value::Number;
 
@@ -77,53 +85,148 @@ pub(crate) fn link(row: &Row<'_>) -> rusqlite::Result<Link> {
     })
 }
 
-/// The statement that writes a link, with the expression for who copied a message that was linked
-/// before.
-macro_rules! put_link_sql {
+/// The end of the statement that writes links, with the expression for who copied a message that was
+/// linked before.
+macro_rules! put_links_end {
     ($copied_by:literal) => {
         concat!(
-            "INSERT INTO links (source_folder, destination_folder, source_uid, destination_uid,
-                    digest, version, basis, octets, flags, copied_by)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-                ON CONFLICT DO UPDATE SET destination_uid = excluded.destination_uid,
-                    digest = excluded.digest, version = excluded.version, basis = excluded.basis,
-                    octets = excluded.octets, flags = excluded.flags, copied_by = ",
+            " ON CONFLICT DO UPDATE SET destination_uid = excluded.destination_uid,
+                digest = excluded.digest, version = excluded.version, basis = excluded.basis,
+                octets = excluded.octets, flags = excluded.flags, copied_by = ",
             $copied_by
         )
     };
 }
 
 /// A link that was found says nothing of who copied the message.
-pub(crate) const PUT_FOUND: &str = put_link_sql!("coalesce(links.copied_by, excluded.copied_by)");
+pub(crate) const PUT_FOUND: &str = put_links_end!("coalesce(links.copied_by, excluded.copied_by)");
 
 /// The run that copied it last counts.
-pub(crate) const PUT_STORED: &str = put_link_sql!("coalesce(excluded.copied_by, links.copied_by)");
+const PUT_STORED: &str = put_links_end!("coalesce(excluded.copied_by, links.copied_by)");
 
-/// Writes a link with [`PUT_FOUND`] or [`PUT_STORED`].
-pub(crate) fn put_link(
+/// How many rows one statement writes: to run one costs more than a row does. Few sizes, so that all
+/// stay prepared.
+const ROWS_AT_ONCE: [usize; 3] = [64, 8, 1];
+
+/// All of these in parts of those sizes.
+fn parts<T>(mut rest: &[T]) -> impl Iterator<Item = &[T]> {
+    iter::from_fn(move || {
+        let size = ROWS_AT_ONCE.into_iter().find(|size| *size <= rest.len())?;
+        let (part, left) = rest.split_at(size);
+        rest = left;
+        Some(part)
+    })
+}
+
+/// `(?, ?), (?, ?)` and so on, for so many rows of so many columns.
+fn places(rows: usize, columns: usize) -> String {
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    vec![row; rows].join(", ")
+}
+
+/// Binds the places of a statement in their order.
+struct Binding<'s, 'c> {
+    statement: &'s mut CachedStatement<'c>,
+    place: usize,
+}
+
+impl<'s, 'c> Binding<'s, 'c> {
+    fn new(statement: &'s mut CachedStatement<'c>) -> Self {
+        Self { statement, place: 0 }
+    }
+
+    fn bind(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
+        self.place += 1;
+        self.statement.raw_bind_parameter(self.place, value)
+    }
+}
+
+/// A link, and the source and destination folder that it is of.
+pub(crate) type Linked<'a> = ((FolderId, FolderId), &'a Link);
+
+/// Writes links with [`PUT_FOUND`] or [`PUT_STORED`].
+pub(crate) fn put_links(
     transaction: &Writing<'_>,
-    sql: &'static str,
-    (source, destination): (FolderId, FolderId),
-    link: &Link,
+    end: &'static str,
+    links: &[Linked<'_>],
 ) -> rusqlite::Result<()> {
-    transaction.prepare_cached(sql)?.execute(params![
-        source,
-        destination,
-        link.source,
-        link.destination,
-        link.digest,
-        VERSION,
-        link.basis,
-        Number(link.octets),
-        link.flags,
-        link.copied_by,
-    ])?;
+    for part in parts(links) {
+        let sql = format!(
+            "INSERT INTO links (source_folder, destination_folder, source_uid, destination_uid,
+                digest, version, basis, octets, flags, copied_by) VALUES {}{end}",
+            places(part.len(), 10)
+        );
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let mut binding = Binding::new(&mut statement);
+        for ((source, destination), link) in part {
+            binding.bind(source)?;
+            binding.bind(destination)?;
+            binding.bind(link.source)?;
+            binding.bind(link.destination)?;
+            binding.bind(link.digest)?;
+            binding.bind(VERSION)?;
+            binding.bind(link.basis)?;
+            binding.bind(Number(link.octets))?;
+            binding.bind(&link.flags)?;
+            binding.bind(link.copied_by)?;
+        }
+        statement.raw_execute()?;
+    }
     Ok(())
 }
 
+/// Records intents, each in place of an open one of the same message.
+pub(crate) fn intend(
+    transaction: &Writing<'_>,
+    intents: &[Intent],
+) -> rusqlite::Result<Vec<IntentId>> {
+    let mut made = Vec::with_capacity(intents.len());
+    for part in parts(intents) {
+        match insert_all(transaction, part)? {
+            Some(ids) => made.extend(ids.map(IntentId)),
+            // Hardly ever is one open: that is looked at only where it stands in the way.
+            None => {
+                for intent in part {
+                    made.push(intend_one(transaction, intent)?);
+                }
+            }
+        }
+    }
+    Ok(made)
+}
+
+/// Records intents at one go; nothing of them where one of the same message is open.
+fn insert_all(
+    transaction: &Writing<'_>,
+    intents: &[Intent],
+) -> rusqlite::Result<Option<Range<i64>>> {
+    let sql = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'intents'";
+    let first: i64 = transaction.prepare_cached(sql)?.query_row((), |row| row.get(0))?;
+    let sql = format!(
+        "INSERT INTO intents (id, source_folder, source_uid, destination_folder, uid_next, times,
+            may_arrive) VALUES {}",
+        places(intents.len(), 7)
+    );
+    let mut statement = transaction.prepare_cached(&sql)?;
+    let mut binding = Binding::new(&mut statement);
+    for (id, intent) in (first..).zip(intents) {
+        binding.bind(id)?;
+        binding.bind(intent.source_folder)?;
+        binding.bind(intent.source)?;
+        binding.bind(intent.destination_folder)?;
+        binding.bind(intent.uid_next)?;
+        binding.bind(1)?;
+        binding.bind(true)?;
+    }
+    match statement.raw_execute() {
+        Ok(rows) => Ok(Some(first..first + i64::try_from(rows).unwrap_or(0))),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Records one intent in place of an open one of the same message.
-pub(crate) fn intend(transaction: &Writing<'_>, intent: &Intent) -> rusqlite::Result<IntentId> {
-    // Hardly ever is there one: it is looked at only where it stands in the way.
+fn intend_one(transaction: &Writing<'_>, intent: &Intent) -> rusqlite::Result<IntentId> {
     match insert(transaction, intent, (intent.uid_next, 1))? {
         Some(id) => Ok(id),
         None => replace(transaction, intent),
@@ -191,37 +294,65 @@ fn folders_of(
     statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
 }
 
-/// Records one outcome, all but how high the folder has come ([`raise_stored`]); returns its
-/// destination folder, or nothing where the intent is not open. `folders` are those of the intent, where
-/// they are remembered.
+/// Forgets intents. An inner error names the first of neighbours one of which is not open.
+fn close_all(
+    transaction: &Writing<'_>,
+    mut ids: Vec<IntentId>,
+) -> rusqlite::Result<Result<(), IntentId>> {
+    ids.sort_unstable();
+    let mut statement =
+        transaction.prepare_cached("DELETE FROM intents WHERE id BETWEEN ?1 AND ?2")?;
+    for row in ids.chunk_by(|one, next| one.0 + 1 == next.0) {
+        let (first, last) = (row[0], row[row.len() - 1]);
+        if statement.execute([first, last])? < row.len() {
+            return Ok(Err(first));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Records outcomes, and how high the folders have come by them. Those of intents that are remembered are
+/// in `folders`: the source's and the destination's.
 pub(crate) fn settle(
     transaction: &Writing<'_>,
-    (id, folders): (IntentId, Option<(FolderId, FolderId)>),
-    outcome: &Outcome,
-) -> Result<Option<FolderId>, Fault> {
-    if let Outcome::Unknown { may_arrive } = outcome {
-        let sql = "UPDATE intents SET may_arrive = ?2 WHERE id = ?1 RETURNING destination_folder";
-        let mut statement = transaction.prepare_cached(sql)?;
-        return Ok(statement.query_row(params![id, may_arrive], |row| row.get(0)).optional()?);
+    folders: &BTreeMap<IntentId, (FolderId, FolderId)>,
+    outcomes: &[(IntentId, Outcome)],
+) -> Result<(), Fault> {
+    let (mut closed, mut stored) = (Vec::new(), Vec::new());
+    for (id, outcome) in outcomes {
+        if let Outcome::Unknown { may_arrive } = outcome {
+            let sql = "UPDATE intents SET may_arrive = ?2 WHERE id = ?1";
+            if transaction.prepare_cached(sql)?.execute(params![id, may_arrive])? == 0 {
+                return Err(port::not_open(*id).into());
+            }
+            continue;
+        }
+        let pair = match folders.get(id) {
+            Some(pair) => *pair,
+            None => folders_of(transaction, *id)?.ok_or_else(|| port::not_open(*id))?,
+        };
+        closed.push(*id);
+        if let Outcome::Stored(copy) = outcome {
+            stored.push((pair, copy));
+        }
     }
-    let folders = match folders {
-        Some(folders) => Some(folders),
-        None => folders_of(transaction, id)?,
-    };
-    let Some((source, destination)) = folders else {
-        return Ok(None);
-    };
-    if !close(transaction, id)? {
-        return Ok(None);
+    close_all(transaction, closed)?.map_err(port::not_open)?;
+    store(transaction, &stored)?;
+    let mut highest: BTreeMap<FolderId, Uid> = BTreeMap::new();
+    for ((_, destination), copy) in stored {
+        if let Some(uid) = copy.highest() {
+            let known = highest.entry(destination).or_insert(uid);
+            *known = uid.max(*known);
+        }
     }
-    if let Outcome::Stored(copy) = outcome {
-        store(transaction, (source, destination), copy)?;
+    for (folder, highest) in highest {
+        raise_stored(transaction, folder, highest)?;
     }
-    Ok(Some(destination))
+    Ok(())
 }
 
 /// Records the highest UID that we stored in a folder, as far as the server told the truth.
-pub(crate) fn raise_stored(
+fn raise_stored(
     transaction: &Connection,
     destination: FolderId,
     highest: Uid,
@@ -234,12 +365,12 @@ pub(crate) fn raise_stored(
 
 fn store(
     transaction: &Writing<'_>,
-    pair: (FolderId, FolderId),
-    copy: &StoredCopy,
+    stored: &[((FolderId, FolderId), &StoredCopy)],
 ) -> rusqlite::Result<()> {
-    put_link(transaction, PUT_STORED, pair, &copy.link)?;
-    let (_, destination) = pair;
-    if let Some(owned) = &copy.owned {
+    let links: Vec<_> = stored.iter().map(|(pair, copy)| (*pair, &copy.link)).collect();
+    put_links(transaction, PUT_STORED, &links)?;
+    for ((_, destination), copy) in stored {
+        let Some(owned) = &copy.owned else { continue };
         let sql = "INSERT OR REPLACE INTO owned (folder, uid, octets, digest, version, date, flags)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         transaction.prepare_cached(sql)?.execute(params![

@@ -12,7 +12,6 @@ use crate::identity::VERSION;
 use crate::mail::{FlagSet, ModSeq, Side, Timestamp, Uid, UidSet, WireName};
 use crate::plan::Witness;
 use crate::state::database::Database;
-use crate::state::database::Fault;
 use crate::state::files::Lock;
 use crate::state::port::{
     self, FolderId, FolderKey, Intent, IntentId, Item, Link, OpenIntent, Outcome, Owned, RunId,
@@ -243,10 +242,8 @@ impl State for SqliteState {
         links: &[Link],
     ) -> Result<(), StateError> {
         self.database.write(|transaction| {
-            for link in links {
-                rows::put_link(transaction, rows::PUT_FOUND, (source, destination), link)?;
-            }
-            Ok(())
+            let links: Vec<_> = links.iter().map(|link| ((source, destination), link)).collect();
+            Ok(rows::put_links(transaction, rows::PUT_FOUND, &links)?)
         })
     }
 
@@ -351,24 +348,8 @@ impl State for SqliteState {
     ) -> Result<Vec<IntentId>, StateError> {
         let Self { database, open, .. } = self;
         let made = database.write_through(|transaction| {
-            let mut highest: BTreeMap<FolderId, Uid> = BTreeMap::new();
-            for (id, outcome) in outcomes {
-                let folders = open.get(id).copied();
-                let Some(folder) = rows::settle(transaction, (*id, folders), outcome)? else {
-                    return Err(port::not_open(*id).into());
-                };
-                if let Outcome::Stored(copy) = outcome
-                    && let Some(uid) = copy.highest()
-                {
-                    let known = highest.entry(folder).or_insert(uid);
-                    *known = uid.max(*known);
-                }
-            }
-            for (folder, highest) in highest {
-                rows::raise_stored(transaction, folder, highest)?;
-            }
-            let intend = |intent| Ok(rows::intend(transaction, intent)?);
-            intents.iter().map(intend).collect::<Result<Vec<_>, Fault>>()
+            rows::settle(transaction, open, outcomes)?;
+            Ok(rows::intend(transaction, intents)?)
         })?;
         for (id, _) in outcomes {
             open.remove(id);
@@ -674,9 +655,10 @@ mod tests {
         state.limit_pages(1);
         let mut numbers = 1..;
         let mut write = || {
-            let intents: Vec<Intent> =
-                numbers.by_ref().take(500).map(|number| intent(both, number)).collect();
-            state.intend(&intents).is_ok()
+            let numbers = numbers.by_ref().take(500);
+            let digests: Vec<_> =
+                numbers.map(|number| (uid(number), Digest::default(), Basis::Key)).collect();
+            state.put_digests(both.0, &digests).is_ok()
         };
         while write() {}
         assert!(state.folder(&key("other")).is_err());

@@ -85,6 +85,7 @@ macro_rules! suite {
 suite!(
     what_reading_back_showed_outlives_what_is_forgotten,
     new_state_is_empty_until_it_knows_of_a_message,
+    of_many_intents_those_that_are_open_count_on_and_any_of_them_are_settled,
     runs_get_numbers_of_their_own,
     a_witness_comes_back_and_is_replaced,
     a_folder_is_its_name_and_uidvalidity,
@@ -530,6 +531,38 @@ fn a_message_sent_again_counts_on<H: Home>() {
     state.settle(&[(ids[1], Outcome::NotStored)]).unwrap();
     one_intent(&mut *state, 1);
     assert_eq!(state.open_intents(both.1).unwrap()[0].times, 1, "a closed one counts no more");
+}
+
+fn of_many_intents_those_that_are_open_count_on_and_any_of_them_are_settled<H: Home>() {
+    let home = H::new();
+    let mut state = home.open();
+    let both = pair(&mut *state);
+    let earlier = state.intend(&[5, 70, 71].map(|source| intent(both, source))).unwrap();
+    let intents: Vec<_> = (1..=150).map(|source| intent(both, source)).collect();
+    let ids = state.intend(&intents).unwrap();
+    let found = open(&mut *state);
+    assert!(found.iter().map(|one| one.id).eq(ids.iter().copied()));
+    let again = |one: &&OpenIntent| one.times == 2;
+    let again: Vec<u32> = found.iter().filter(again).map(|one| one.intent.source.get()).collect();
+    assert_eq!(again, [5, 70, 71]);
+    // All but every tenth, the last ones first.
+    let settled: Vec<_> = (1..=150).filter(|source| source % 10 > 0).rev().collect();
+    let id_of = |source: u32| ids[usize::try_from(source).unwrap() - 1];
+    let outcomes: Vec<_> = settled
+        .iter()
+        .map(|&source| (id_of(source), Outcome::Stored(stored(source, source + 1_000))))
+        .collect();
+    // One of them is not open: then none is settled.
+    let with_a_closed_one = [&outcomes[..], &[(earlier[0], Outcome::NotStored)]].concat();
+    assert!(state.settle(&with_a_closed_one).is_err());
+    let twice = [&outcomes[..], &outcomes[..1]].concat();
+    assert!(state.settle(&twice).is_err());
+    assert_eq!(open(&mut *state), found);
+    state.settle(&outcomes).unwrap();
+    assert_eq!(open(&mut *state).len(), 15);
+    let links = state.links(both.0, both.1).unwrap();
+    let linked = links.iter().map(|link| (link.source.get(), link.destination.unwrap().get()));
+    assert!(linked.eq(settled.iter().rev().map(|&source| (source, source + 1_000))));
 }
 
 fn a_stored_copy_is_linked_owned_and_closed<H: Home>() {
