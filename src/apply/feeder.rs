@@ -66,6 +66,22 @@ struct Current {
     skipped: bool,
 }
 
+impl Current {
+    /// Keeps what is of the header.
+    fn take_header(&mut self, octets: &[u8]) {
+        let room = HEADER_OCTETS_MAX - self.header.len();
+        let octets = &octets[..octets.len().min(room)];
+        // Most headers come at one go, with much of the body that need not be copied.
+        let whole = if self.header.is_empty() { header_end(octets, octets.len()) } else { None };
+        self.header.extend_from_slice(&octets[..whole.unwrap_or(octets.len())]);
+        let end = whole.or_else(|| header_end(&self.header, octets.len()));
+        if let Some(end) = end {
+            self.header.truncate(end);
+        }
+        self.header_ended = end.is_some() || octets.len() == room;
+    }
+}
+
 impl<'a> Feeder<'a> {
     pub(super) fn new(pipe: &'a Pipe, legs: &'a [Leg<'a>], now: Timestamp) -> Self {
         let fed = legs.iter().map(|_| (Fed::default(), None)).collect();
@@ -187,14 +203,7 @@ impl<'a> Feeder<'a> {
         }
         let was_held = current.held.is_some();
         if !current.header_ended {
-            let room = HEADER_OCTETS_MAX - current.header.len();
-            current.header.extend_from_slice(&octets[..octets.len().min(room)]);
-            if let Some(end) = header_end(&current.header, octets.len()) {
-                current.header.truncate(end);
-                current.header_ended = true;
-            } else if octets.len() >= room {
-                current.header_ended = true;
-            }
+            current.take_header(octets);
             if current.header_ended && was_held {
                 return self.release(current);
             }

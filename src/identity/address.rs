@@ -6,10 +6,8 @@ use crate::identity::text;
 /// The addresses in lower case, sorted and separated by commas: names, comments, groups, routes and
 /// blanks are dropped. The normal text of the field where no address is found.
 pub(super) fn normal(value: &[u8]) -> String {
-    let mut found: Vec<String> = mailboxes(&without_comments(&text::ascii(value)))
-        .iter()
-        .filter_map(|one| address(one))
-        .collect();
+    let mut found: Vec<String> =
+        mailboxes(&without_comments(&text::ascii(value))).into_iter().filter_map(address).collect();
     if found.is_empty() {
         return text::normal(value);
     }
@@ -18,30 +16,26 @@ pub(super) fn normal(value: &[u8]) -> String {
 }
 
 /// Cuts a list at commas and semicolons outside of quotes and angle brackets; drops names of groups.
-fn mailboxes(list: &str) -> Vec<String> {
+fn mailboxes(list: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    let mut one = String::new();
+    let mut start = 0;
     let (mut quoted, mut angled, mut escaped) = (false, false, false);
-    for character in list.chars() {
+    for (at, octet) in list.bytes().enumerate() {
         let plain = !escaped;
-        escaped = plain && quoted && character == '\\';
-        match character {
-            '"' if plain => quoted = !quoted,
-            '<' if !quoted => angled = true,
-            '>' if !quoted => angled = false,
-            ',' | ';' if !quoted && !angled => {
-                found.push(std::mem::take(&mut one));
-                continue;
+        escaped = plain && quoted && octet == b'\\';
+        match octet {
+            b'"' if plain => quoted = !quoted,
+            b'<' if !quoted => angled = true,
+            b'>' if !quoted => angled = false,
+            b',' | b';' if !quoted && !angled => {
+                found.push(&list[start..at]);
+                start = at + 1;
             }
-            ':' if !quoted && !angled => {
-                one.clear();
-                continue;
-            }
+            b':' if !quoted && !angled => start = at + 1,
             _ => {}
         }
-        one.push(character);
     }
-    found.push(one);
+    found.push(&list[start..]);
     found
 }
 

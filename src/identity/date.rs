@@ -5,16 +5,38 @@ use std::borrow::Cow;
 use crate::identity::text;
 use crate::mail::Timestamp;
 
-const MONTHS: [&str; 12] =
-    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+/// The number of a month by the first three letters of its name.
+const fn month(start: &[u8]) -> Option<i8> {
+    Some(match start {
+        b"jan" => 1,
+        b"feb" => 2,
+        b"mar" => 3,
+        b"apr" => 4,
+        b"may" => 5,
+        b"jun" => 6,
+        b"jul" => 7,
+        b"aug" => 8,
+        b"sep" => 9,
+        b"oct" => 10,
+        b"nov" => 11,
+        b"dec" => 12,
+        _ => return None,
+    })
+}
 
-const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const fn is_weekday(start: &[u8]) -> bool {
+    matches!(start, b"mon" | b"tue" | b"wed" | b"thu" | b"fri" | b"sat" | b"sun")
+}
 
 /// Reads a date: with or without weekday, seconds and zone, comments anywhere, years of two digits,
 /// obsolete zone names, and the order of `asctime`. A zone that is not known counts as UTC
 /// (RFC 5322 §4.3). Nothing where the calendar lacks the day.
 pub(super) fn instant(value: &[u8]) -> Option<Timestamp> {
-    let text = without_comments(&text::ascii(value)).to_ascii_lowercase();
+    let mut text = text::ascii(value);
+    if let Cow::Owned(rest) = without_comments(&text) {
+        text = rest;
+    }
+    text.make_ascii_lowercase();
     let mut parts = Parts::default();
     for token in text.split([' ', ',']).filter(|token| !token.is_empty()) {
         parts.take(token)?;
@@ -75,10 +97,10 @@ impl Parts {
 
     fn take_word(&mut self, word: &str) -> Option<()> {
         let word = word.trim_end_matches('.');
-        let start = word.get(..3).unwrap_or(word);
-        if let (None, Some(index)) = (self.month, MONTHS.iter().position(|name| *name == start)) {
-            self.month = Some(i8::try_from(index + 1).ok()?);
-        } else if WEEKDAYS.contains(&start) {
+        let start = word.get(..3).unwrap_or(word).as_bytes();
+        if let (None, Some(month)) = (self.month, month(start)) {
+            self.month = Some(month);
+        } else if is_weekday(start) {
         } else {
             // `gmt+0100` and its like.
             let (name, offset) = match word.find(['+', '-']) {

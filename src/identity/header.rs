@@ -6,6 +6,9 @@ use std::ops::Range;
 /// apart stands in the first lines.
 const HEADER_OCTETS_MAX: usize = 1 << 20;
 
+/// Fields that most headers have at most.
+const FIELDS: usize = 32;
+
 /// The fields of one header, in their order.
 #[derive(Clone, Debug)]
 pub(super) struct Header<'a> {
@@ -19,7 +22,7 @@ impl<'a> Header<'a> {
     pub(super) fn split(octets: &'a [u8]) -> Self {
         let octets = octets.get(..HEADER_OCTETS_MAX).unwrap_or(octets);
         let ending = if octets.contains(&b'\n') { b'\n' } else { b'\r' };
-        let mut fields: Vec<(Range<usize>, Range<usize>)> = Vec::new();
+        let mut fields: Vec<(Range<usize>, Range<usize>)> = Vec::with_capacity(FIELDS);
         // Whether the line before this one belongs to the last field.
         let mut open = false;
         let mut start = 0;
@@ -39,11 +42,8 @@ impl<'a> Header<'a> {
                 continue;
             }
             open = false;
-            if let Some(name) = field_name(&octets[line.clone()]) {
-                let name = line.start..line.start + name;
-                let value =
-                    name.end + memchr::memchr(b':', &octets[name.end..line.end]).unwrap_or(0);
-                fields.push((name, value + 1..line.end));
+            if let Some((name, colon)) = field_name(&octets[line.clone()]) {
+                fields.push((line.start..line.start + name, line.start + colon + 1..line.end));
                 open = true;
             }
         }
@@ -60,12 +60,12 @@ impl<'a> Header<'a> {
     }
 }
 
-/// The length of the field's name, without blanks before the colon; nothing where the line is no
-/// field.
-fn field_name(line: &[u8]) -> Option<usize> {
+/// The length of the field's name, without blanks before the colon, and where the colon stands; nothing
+/// where the line is no field.
+fn field_name(line: &[u8]) -> Option<(usize, usize)> {
     let colon = memchr::memchr(b':', line)?;
     let name = line[..colon].trim_ascii_end();
-    (!name.is_empty() && name.iter().all(u8::is_ascii_graphic)).then_some(name.len())
+    (!name.is_empty() && name.iter().all(u8::is_ascii_graphic)).then_some((name.len(), colon))
 }
 
 const fn is_blank(octet: u8) -> bool {
