@@ -71,13 +71,17 @@ impl Current {
     fn take_header(&mut self, octets: &[u8]) {
         let room = HEADER_OCTETS_MAX - self.header.len();
         let octets = &octets[..octets.len().min(room)];
-        // Most headers come at one go, with much of the body that need not be copied.
-        let whole = if self.header.is_empty() { header_end(octets, octets.len()) } else { None };
-        self.header.extend_from_slice(&octets[..whole.unwrap_or(octets.len())]);
-        let end = whole.or_else(|| header_end(&self.header, octets.len()));
-        if let Some(end) = end {
-            self.header.truncate(end);
-        }
+        let end = if self.header.is_empty() {
+            // Most come at one go, with much of the body that need not be copied.
+            let end = header_end(octets, octets.len());
+            self.header.extend_from_slice(&octets[..end.unwrap_or(octets.len())]);
+            end
+        } else {
+            self.header.extend_from_slice(octets);
+            let end = header_end(&self.header, octets.len());
+            self.header.truncate(end.unwrap_or(self.header.len()));
+            end
+        };
         self.header_ended = end.is_some() || octets.len() == room;
     }
 }

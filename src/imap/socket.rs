@@ -71,6 +71,13 @@ impl Socket {
         self.tcp.set_write_timeout(timeout)
     }
 
+    /// Something is asked: its answer is not kept waiting by what came before.
+    fn ask(&mut self) {
+        if self.left == Left::Gathering {
+            self.left = Left::Nothing;
+        }
+    }
+
     /// Has the system acknowledge what comes at once, where it can be told so.
     fn acknowledge_at_once(&self) {
         // What cannot be had is lived without.
@@ -95,10 +102,12 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.ask();
         self.tcp.write(octets)
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.ask();
         self.tcp.write_vectored(pieces)
     }
 

@@ -130,6 +130,9 @@ impl Database {
         // Each commit is on disk when it returns: an intent is acknowledged by it.
         self.connection.pragma_update(None, "synchronous", "full")?;
         self.connection.pragma_update(None, "trusted_schema", false)?;
+        // What a statement of many rows would undo stays off the disk: in files of its own it would be outside
+        // of the state folder.
+        self.connection.pragma_update(None, "temp_store", "memory")?;
         migrate(&mut self.connection, kind)
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::iter;
-use std::ops::Range;
 
 use rusqlite::CachedStatement;
 use rusqlite::Connection;
@@ -183,7 +182,7 @@ pub(crate) fn intend(
     let mut made = Vec::with_capacity(intents.len());
     for part in parts(intents) {
         match insert_all(transaction, part)? {
-            Some(ids) => made.extend(ids.map(IntentId)),
+            Some(ids) => made.extend(ids),
             // Hardly ever is one open: that is looked at only where it stands in the way.
             None => {
                 for intent in part {
@@ -199,7 +198,7 @@ pub(crate) fn intend(
 fn insert_all(
     transaction: &Writing<'_>,
     intents: &[Intent],
-) -> rusqlite::Result<Option<Range<i64>>> {
+) -> rusqlite::Result<Option<impl Iterator<Item = IntentId> + use<>>> {
     let sql = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'intents'";
     let first: i64 = transaction.prepare_cached(sql)?.query_row((), |row| row.get(0))?;
     let sql = format!(
@@ -219,7 +218,8 @@ fn insert_all(
         binding.bind(true)?;
     }
     match statement.raw_execute() {
-        Ok(rows) => Ok(Some(first..first + i64::try_from(rows).unwrap_or(0))),
+        Ok(rows) if rows == intents.len() => Ok(Some((first..).map(IntentId).take(rows))),
+        Ok(rows) => Err(rusqlite::Error::StatementChangedRows(rows)),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => Ok(None),
         Err(error) => Err(error),
     }
@@ -302,9 +302,9 @@ fn close_all(
     ids.sort_unstable();
     let mut statement =
         transaction.prepare_cached("DELETE FROM intents WHERE id BETWEEN ?1 AND ?2")?;
-    for row in ids.chunk_by(|one, next| one.0 + 1 == next.0) {
-        let (first, last) = (row[0], row[row.len() - 1]);
-        if statement.execute([first, last])? < row.len() {
+    for run in ids.chunk_by(|one, next| one.0 + 1 == next.0) {
+        let (first, last) = (run[0], run[run.len() - 1]);
+        if statement.execute([first, last])? < run.len() {
             return Ok(Err(first));
         }
     }
@@ -322,7 +322,8 @@ pub(crate) fn settle(
     for (id, outcome) in outcomes {
         if let Outcome::Unknown { may_arrive } = outcome {
             let sql = "UPDATE intents SET may_arrive = ?2 WHERE id = ?1";
-            if transaction.prepare_cached(sql)?.execute(params![id, may_arrive])? == 0 {
+            let open = transaction.prepare_cached(sql)?.execute(params![id, may_arrive])?;
+            if open == 0 || closed.contains(id) {
                 return Err(port::not_open(*id).into());
             }
             continue;

@@ -629,13 +629,11 @@ mod tests {
                 |row| row.get(0),
             )
         };
-        let (mode, synchronous) = state
-            .database
-            .read(|connection| {
-                Ok((pragma(connection, "journal_mode")?, pragma(connection, "synchronous")?))
-            })
-            .unwrap();
-        assert_eq!((mode.as_str(), synchronous.as_str()), ("wal", "2"));
+        let set = state.database.read(|connection| {
+            let names = ["journal_mode", "synchronous", "temp_store"];
+            Ok(names.map(|name| pragma(connection, name).unwrap()))
+        });
+        assert_eq!(set.unwrap(), ["wal", "2", "2"]);
     }
 
     #[test]
@@ -653,6 +651,7 @@ mod tests {
         };
         let told = state.folder(&key("told")).unwrap();
         state.limit_pages(1);
+        // One row a statement: of several, only the statement would be undone.
         let mut numbers = 1..;
         let mut write = || {
             let numbers = numbers.by_ref().take(500);
