@@ -321,6 +321,7 @@ impl<'r> Run<'r> {
     fn finish(mut self) -> Applied {
         self.done.source_compression = self.source.compression();
         self.done.destination_compression = self.destination.compression();
+        self.tell_what_was_emptied();
         // A run that came no further than a login leaves what the last one found: it is as open as it was.
         let written =
             if self.met { self.state.replace_items("apply", &self.done.items) } else { Ok(()) };
@@ -330,6 +331,15 @@ impl<'r> Run<'r> {
             self.done.fatal = Some(Fatal::State(fault));
         }
         self.end()
+    }
+
+    /// Tells of folders into which the destination put an empty message when it was asked what it understands.
+    fn tell_what_was_emptied(&mut self) {
+        for wire in self.destination.take_emptied() {
+            let planned = self.work.destination_name(&wire);
+            let name = planned.unwrap_or_else(|| FolderName::from_undecodable(&wire));
+            self.item(folder_item(name, Side::Destination, Reason::StoredNothing, None));
+        }
     }
 
     /// What making sessions needs.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
-use crate::mail::{Timestamp, Uid, UidSet, WireName};
+use crate::mail::{FolderName, Timestamp, Uid, UidSet, WireName};
 use crate::plan::{
     Action, FolderPair, Header, LeftOut, Line, PlanFault, PlanLines, Reason, Recipe, Section,
     Totals,
@@ -132,6 +132,16 @@ impl Work {
         let created = self.creates.iter().filter_map(of_action);
         let pairs = self.pairs.iter().map(|pair| pair.destination.wire.clone());
         created.chain(pairs).collect()
+    }
+
+    /// The name that the plan has for the destination folder of these octets; of such that differ in case,
+    /// where it names none of these.
+    pub(super) fn destination_name(&self, wire: &WireName) -> Option<FolderName> {
+        let ends = || self.pairs.iter().map(|pair| &pair.destination);
+        let exact = ends().find(|end| end.wire == *wire);
+        let like = |octets: &[u8]| octets.eq_ignore_ascii_case(wire.as_octets());
+        let found = exact.or_else(|| ends().find(|end| like(end.wire.as_octets())));
+        found.map(|end| end.name.clone())
     }
 
     pub(super) fn pair(&self, number: u32) -> Option<&FolderPair> {

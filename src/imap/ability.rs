@@ -55,6 +55,7 @@ mod tests {
                 server: String::new(),
                 refusals: Arc::from([]),
                 refuses_empty: true,
+                kept: Arc::default(),
                 windows_stopped,
                 compression: Agreement::default(),
             },

@@ -157,7 +157,7 @@ impl Session {
         let Opening { commands, purposes, first, mut trials } = self.opening(folders, coming);
         let (mut turn, mut open, mut probes) = (0, None, Vec::new());
         self.set_open(None);
-        self.run_ahead(&commands, &mut |session, at, answer| {
+        let ran = self.run_ahead(&commands, &mut |session, at, answer| {
             if let Purpose::Trial { place, number } = purposes[at] {
                 // Some servers answer what they refuse before what they accept.
                 if open == Some(place) {
@@ -182,11 +182,13 @@ impl Session {
                 }
             }
             Ok(())
-        })?;
-        self.take_trials(trials);
+        });
+        // Also where the line was lost behind them: what was stored is to be told.
         if let Some(first) = first {
             self.take_probes(&probes, &folders[first]);
         }
+        ran?;
+        self.take_trials(trials);
         if let Some(open) = self.open_folder().map(|open| open.name.clone()) {
             self.leave(&open)?;
         }

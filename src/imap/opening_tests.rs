@@ -25,7 +25,7 @@ fn what_a_server_understands_is_asked_along_with_the_opening_of_folders() {
         let opening: &[&[u8]] = &[SELECTED, first, b"", second, b"", NOOP_OK];
         let appending: &[&[u8]] = if literal == "{4}" { &[PLUS, NOOP_OK] } else { &[NOOP_OK, b""] };
         let answers = [&[GREETING, PLUS, ABLE], opening, appending].concat();
-        let (begun, sent) = begin_known(&answers, Then::Silence, known);
+        let (begun, sent) = begin_known(&answers, Then::Silence, known.clone());
         let mut session = begun.unwrap();
         assert!(session.prepare_all(&[inbox()], &[]).unwrap()[0].is_ok());
         let expected = [
@@ -38,12 +38,25 @@ fn what_a_server_understands_is_asked_along_with_the_opening_of_folders() {
         ];
         assert_eq!(sent.lines()[2..], expected);
         let mut queue = OneMessage::default();
-        let outcome = session.append(&mut queue, None).unwrap();
-        assert_eq!(outcome.empty_stored, stored);
+        assert_eq!(known.kept.take(), vec![inbox(); stored]);
+        session.append(&mut queue, None).unwrap();
+        assert!(known.kept.take().is_empty());
+        let (begun, _) = begin_known(&[GREETING, PLUS, ABLE], Then::Silence, known);
+        assert_eq!(begun.unwrap().begin_probing(), stored == 0, "on another connection");
         assert!(sent.lines()[8].ends_with(literal), "{:?}", sent.lines());
         assert!(matches!(queue.results[..], [AppendResult::Stored(_)]), "{:?}", queue.results);
         assert!(!session.begin_probing(), "once in a session");
     }
+}
+
+#[test]
+fn append_of_nothing_that_was_stored_is_told_though_the_line_is_lost_behind_it() {
+    let known = Known { refuses_empty: true, ..known() };
+    let answers = [GREETING, PLUS, ABLE, SELECTED, NOOP_OK];
+    let (begun, _) = begin_known(&answers, Then::Close, known.clone());
+    let mut session = begun.unwrap();
+    assert!(session.prepare_all(&[inbox()], &[]).is_err());
+    assert_eq!(known.kept.take(), [inbox()]);
 }
 
 /// Two folders, and flags of messages that are coming.

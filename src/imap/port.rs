@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use secrecy::SecretString;
@@ -300,7 +299,8 @@ impl Connector {
             server: format!("{}:{}", server.host, server.port),
             refusals: server.refusals.iter().cloned().collect(),
             refuses_empty: server.empty_append == EmptyAppend::Refused,
-            windows_stopped: Arc::new(AtomicBool::new(false)),
+            kept: Arc::default(),
+            windows_stopped: Arc::default(),
             compression: Agreement::new(server.compress),
             gate: None,
             met: Arc::default(),
@@ -415,6 +415,10 @@ impl Connect<dyn Source> for Connector {
     fn side(&self) -> Side {
         self.side
     }
+
+    fn take_emptied(&self) -> Vec<WireName> {
+        self.known.kept.take()
+    }
 }
 
 impl Connect<dyn Destination> for Connector {
@@ -428,6 +432,10 @@ impl Connect<dyn Destination> for Connector {
 
     fn side(&self) -> Side {
         self.side
+    }
+
+    fn take_emptied(&self) -> Vec<WireName> {
+        self.known.kept.take()
     }
 }
 

@@ -14,6 +14,7 @@
 mod appending;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::imap::ability;
@@ -123,6 +124,7 @@ impl Session {
         known: Known,
         redactor: Redactor,
     ) -> Self {
+        let proof = Proof::with(Arc::clone(&known.kept));
         Self {
             imap,
             tap,
@@ -134,7 +136,7 @@ impl Session {
             can_unselect: false,
             namespaces: None,
             slot: None,
-            proof: Proof::default(),
+            proof,
             identities: BTreeMap::new(),
             compressor: Compressor::default(),
         }

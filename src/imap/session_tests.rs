@@ -63,6 +63,7 @@ pub(super) fn known() -> Known {
         server: "imap.example:143".to_owned(),
         refusals: Arc::from([]),
         refuses_empty: false,
+        kept: Arc::default(),
         windows_stopped: Arc::new(AtomicBool::new(false)),
         compression: Agreement::default(),
         gate: None,

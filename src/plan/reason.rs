@@ -113,6 +113,8 @@ reasons! {
     AcceptedNotVisible = "accepted-not-visible", "look for it at the destination; it is not sent again by itself";
     /// An append that was thought lost arrived after it was sent again: the message is there twice.
     LateDuplicate = "late-duplicate", "remove the surplus copy by hand";
+    /// The destination stored an empty message with which it was asked what it understands.
+    StoredNothing = "stored-nothing", "remove the message without content by hand; use a profile of your own without the quirk refuses-empty-append";
     /// Nobody knows whether it was stored: the line was lost too often.
     UnknownOutcome = "unknown-outcome", "apply the same plan again: it looks first";
     /// The folder was replaced or renamed since the plan was made.

@@ -168,6 +168,7 @@ impl Symbol {
             | Reason::NoContent
             | Reason::AcceptedNotVisible
             | Reason::LateDuplicate
+            | Reason::StoredNothing
             | Reason::UnknownOutcome
             | Reason::FolderStale
             | Reason::FolderRefused

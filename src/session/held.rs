@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
-use crate::mail::Side;
+use crate::mail::{Side, WireName};
 use crate::session::clock::{Clock, Stop};
 use crate::store::{Compression, Connect, Look, Retry, StoreError};
 
@@ -177,6 +177,12 @@ impl<S: Look + ?Sized> Held<S> {
     #[must_use]
     pub fn compression(&self) -> Option<Compression> {
         self.session.as_ref().map(|session| session.compression()).or(self.compression)
+    }
+
+    /// Folders that got an empty message, as [`Connect::take_emptied`] tells them.
+    #[must_use]
+    pub fn take_emptied(&self) -> Vec<WireName> {
+        self.connector.take_emptied()
     }
 
     /// Ends the session in good order.

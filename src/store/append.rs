@@ -154,6 +154,4 @@ pub struct AppendOutcome {
     pub synchronised: u64,
     /// A BAD came inside a non-synchronising window: it was stopped for this server for good.
     pub window_stopped: bool,
-    /// How many empty messages the server stored when it was asked whether it refuses these.
-    pub empty_stored: u64,
 }

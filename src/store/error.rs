@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::mail::Side;
+use crate::mail::WireName;
 use crate::store::patience;
 
 /// Response codes that decide something (RFC 9051 §7.1, RFC 5530, RFC 3501, provider's own). Kept as
@@ -316,6 +317,10 @@ pub trait Connect<S: ?Sized>: Send {
 
     /// Which side this is, for reports.
     fn side(&self) -> Side;
+
+    /// Folders that got an empty message, on any connection, and were not told of before: the server was
+    /// asked what it understands by an append of nothing, and did not refuse it as it was expected to.
+    fn take_emptied(&self) -> Vec<WireName>;
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::imap::command::Mailbox;
 use crate::imap::command::answer;
 use crate::imap::command::flag_list;
 use crate::imap::command::foreign_tag;
+use crate::imap::known::Kept;
 use crate::imap::reader::Parsed;
 use crate::imap::reader::Status;
 use crate::imap::reader::refusal;
@@ -61,7 +62,7 @@ impl Probe {
 }
 
 /// Notes what the server understands: the system flags, and no date. To be asked only where appends of
-/// nothing are known to be refused; returns how many were stored all the same.
+/// nothing are known to be refused; what is stored all the same is noted.
 ///
 /// NO says that a line is understood, BAD that it is not, and there is no octet that could be run as a
 /// command. The first line has a flag that no server knows: if that is not BAD, the server refuses
@@ -71,11 +72,12 @@ pub(super) fn begin(
     mailbox: &[u8],
     folder: &WireName,
     proof: &mut Proof,
-) -> Result<u64, StoreError> {
-    let line = |flags: String| Question { mailbox: mailbox.to_vec(), arguments: flags };
-    let answers = ask(wire, &first_flags().map(line))?;
+) -> Result<(), StoreError> {
+    let place = (folder.clone(), mailbox.to_vec());
+    let line = |flags: String| Question { place: place.clone(), arguments: flags };
+    let answers = ask(wire, &first_flags().map(line), proof.kept())?;
     conclude(&answers, folder, proof);
-    Ok(stored(&answers))
+    Ok(())
 }
 
 /// The commands that ask what [`begin`] asks, to be sent ahead in a session. Something has to be sent
@@ -92,12 +94,14 @@ pub(in crate::imap) fn take(
 ) {
     let answers: Vec<Probe> =
         answers.iter().map(|answer| Probe::of(answer.as_ref().err())).collect();
+    for _ in answers.iter().filter(|answer| **answer == Probe::Stored) {
+        proof.kept().note(folder);
+    }
     conclude(&answers, folder, proof);
     if answers.contains(&Probe::Unclear) {
         // The folder cannot be had: what is asked about another one may prove something.
         proof.probe_again();
     }
-    proof.count_stored(stored(&answers));
 }
 
 fn first_flags() -> [String; 2] {
@@ -120,7 +124,7 @@ pub(super) fn go_on(
     (mailbox, folder): (&[u8], &WireName),
     proof: &mut Proof,
     coming: &[(WireName, FlagSet)],
-) -> Result<u64, StoreError> {
+) -> Result<(), StoreError> {
     let flags = system_flags();
     let system = flag_list(&flags);
     let mut lines: Vec<(WireName, Line)> = Vec::new();
@@ -129,33 +133,35 @@ pub(super) fn go_on(
         for date in DATES {
             let Some(kind) = DateKind::of(Some(date)) else { continue };
             let arguments = format!("{system} {date}");
-            questions.push(Question { mailbox: mailbox.to_vec(), arguments });
+            let place = (folder.clone(), mailbox.to_vec());
+            questions.push(Question { place, arguments });
             lines.push((folder.clone(), Line::new(&flags, kind)));
         }
     }
     for (folder, flags) in coming {
         // A name that needs a literal is proved by the message itself.
         let Ok(Mailbox::Quoted(mailbox)) = crate::imap::command::mailbox(folder) else { continue };
-        questions.push(Question { mailbox, arguments: flag_list(flags) });
+        let place = (folder.clone(), mailbox);
+        questions.push(Question { place, arguments: flag_list(flags) });
         lines.push((folder.clone(), Line::new(flags, DateKind::Absent)));
         proof.asked(flags);
     }
     if questions.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
-    let answers = ask(wire, &questions)?;
+    let answers = ask(wire, &questions, proof.kept())?;
     for ((folder, line), answer) in lines.iter().zip(&answers) {
         if *answer == Probe::Understood {
             proof.accept(folder, line);
         }
     }
-    Ok(stored(&answers))
+    Ok(())
 }
 
 /// One append of nothing.
 struct Question {
-    /// The folder, in quotes.
-    mailbox: Vec<u8>,
+    /// The folder, and its name in quotes.
+    place: (WireName, Vec<u8>),
     /// Flags and date.
     arguments: String,
 }
@@ -164,15 +170,12 @@ fn system_flags() -> FlagSet {
     [Flag::Answered, Flag::Deleted, Flag::Draft, Flag::Flagged, Flag::Seen].into_iter().collect()
 }
 
-fn stored(answers: &[Probe]) -> u64 {
-    answers.iter().filter(|answer| **answer == Probe::Stored).map(|_| 1).sum()
-}
-
 /// Sends probes together, and a NOOP, so that nothing of theirs is left to be read afterwards: to some
 /// servers the rest of a line that is not understood is an empty command, answered by an untagged BAD.
-fn ask(wire: &mut Wire, questions: &[Question]) -> Result<Vec<Probe>, StoreError> {
+/// Those that were stored are noted as they are read: the connection may be lost before the last answer.
+fn ask(wire: &mut Wire, questions: &[Question], kept: &Kept) -> Result<Vec<Probe>, StoreError> {
     let mut tags = Vec::new();
-    for Question { mailbox, arguments } in questions {
+    for Question { place: (_, mailbox), arguments } in questions {
         let tag = wire.tag();
         wire.put(format!("{tag} APPEND ").as_bytes())?;
         wire.put(mailbox)?;
@@ -195,5 +198,8 @@ fn ask(wire: &mut Wire, questions: &[Question]) -> Result<Vec<Probe>, StoreError
         };
         let refusal = refusal(status == Status::Bad, code, text, &[]);
         answers[at] = Probe::of((status != Status::Ok).then_some(&refusal));
+        if answers[at] == Probe::Stored {
+            kept.note(&questions[at].place.0);
+        }
     }
 }

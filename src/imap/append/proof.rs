@@ -1,7 +1,9 @@
 //! What a server has accepted on this connection, so that it may go without waiting.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use crate::imap::known::Kept;
 use crate::mail::FlagSet;
 use crate::mail::WireName;
 
@@ -18,8 +20,8 @@ pub(in crate::imap) struct Proof {
     /// Probes have shown that their answers prove something.
     probes_prove: bool,
     dates_asked: bool,
-    /// Appends of nothing that were stored, and not told of yet.
-    stored: u64,
+    /// Appends of nothing that were stored, which is known of the server and not of the connection.
+    kept: Arc<Kept>,
     /// Flags that were asked about by a probe, whatever was said.
     flags_asked: BTreeSet<String>,
     /// Whether [trials](super::trial) prove anything, once that is known.
@@ -129,13 +131,18 @@ impl Proof {
             && !line.flags.iter().any(|flag| !self.flags.contains(flag) && is_new(flag))
     }
 
-    /// Tells whether probes are due, which they are once in a connection.
+    /// Tells whether probes are due, which they are once in a connection, as long as none was stored.
     pub(in crate::imap) fn begin_probing(&mut self) -> bool {
-        !std::mem::replace(&mut self.probed, true)
+        !self.kept.was_any() && !std::mem::replace(&mut self.probed, true)
     }
 }
 
 impl Proof {
+    /// Nothing is known, but of appends of nothing.
+    pub(in crate::imap) fn with(kept: Arc<Kept>) -> Self {
+        Self { kept, ..Self::default() }
+    }
+
     /// Lets probes be due once more.
     pub(super) const fn probe_again(&mut self) {
         self.probed = false;
@@ -146,18 +153,13 @@ impl Proof {
         self.probes_prove = true;
     }
 
-    pub(super) const fn trusts_probes(&self) -> bool {
-        self.probes_prove
+    pub(super) fn trusts_probes(&self) -> bool {
+        self.probes_prove && !self.kept.was_any()
     }
 
-    /// Counts appends of nothing that were stored.
-    pub(super) const fn count_stored(&mut self, stored: u64) {
-        self.stored += stored;
-    }
-
-    /// How many were stored since this was asked last.
-    pub(super) const fn take_stored(&mut self) -> u64 {
-        std::mem::replace(&mut self.stored, 0)
+    /// Appends of nothing that were stored.
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
     }
 
     /// Tells whether dates were not asked about yet.

@@ -88,7 +88,6 @@ impl<'a> Window<'a> {
     ) -> Self {
         let Knowledge { proof, compressor } = knowledge;
         let before = wire.sent_octets();
-        let empty_stored = proof.take_stored();
         Self {
             wire,
             folder: Arc::new(WireName::new(*b"")),
@@ -106,7 +105,7 @@ impl<'a> Window<'a> {
             has_followers: false,
             put: 0,
             before,
-            outcome: AppendOutcome { empty_stored, ..AppendOutcome::default() },
+            outcome: AppendOutcome::default(),
             line: Vec::new(),
         }
     }
@@ -477,13 +476,12 @@ impl<'a> Window<'a> {
         self.see_through()?;
         self.all_answers()?;
         if is_first {
-            self.outcome.empty_stored +=
-                probe::begin(self.wire, &quoted, &self.folder, self.proof)?;
+            probe::begin(self.wire, &quoted, &self.folder, self.proof)?;
         }
         if self.proof.trusts_probes() {
             let coming = self.new_flags(message);
             let place = (quoted.as_slice(), &*self.folder);
-            self.outcome.empty_stored += probe::go_on(self.wire, place, self.proof, &coming)?;
+            probe::go_on(self.wire, place, self.proof, &coming)?;
         }
         self.all_was_handed_over();
         Ok(())

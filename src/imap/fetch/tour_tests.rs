@@ -121,6 +121,7 @@ fn log_in(
         server: "imap.example:143".to_owned(),
         refusals: Arc::from([]),
         refuses_empty: false,
+        kept: Arc::default(),
         windows_stopped: Arc::new(AtomicBool::new(false)),
     };
     let secured = Secured { version: "TLS 1.3", key: None };

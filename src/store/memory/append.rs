@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mail::{InternalDate, Uid, UidValidity, WireName};
+use crate::mail::{FlagSet, InternalDate, Uid, UidValidity, WireName};
 use crate::store::append::{
     AppendMessage, AppendOutcome, AppendQueue, AppendResult, Batch, Stored, Ticket, Unknown, Wait,
 };
@@ -163,6 +163,7 @@ impl Appending<'_> {
             give_back(self.queue, &message);
             return Err(lost);
         }
+        self.ask_by_an_append_of_nothing(&message.folder);
         let Some(octets) = take_body(&self.session.server, message.octets, self.queue) else {
             let lost = self.lose(NEVER_SENT);
             self.queue.done(message.ticket, AppendResult::Unknown(NEVER_SENT));
@@ -177,6 +178,16 @@ impl Appending<'_> {
             Err(_) => Then::Lose(Loss::HandedOver),
         };
         Ok(())
+    }
+
+    /// Asks what the server understands, where it is set to store that.
+    fn ask_by_an_append_of_nothing(&mut self, folder: &WireName) {
+        let mut inner = self.session.server.lock();
+        if std::mem::take(&mut inner.faults.keeps_nothing) {
+            let now = InternalDate::new(inner.account.now, 0);
+            inner.account.store(folder, &FlagSet::new(), now, b"");
+            inner.faults.emptied.push(folder.clone());
+        }
     }
 
     /// Lets the server carry out the open batch.

@@ -152,6 +152,8 @@ pub(super) struct Faults {
     pub(super) append_octets: Option<u64>,
     pub(super) connects: VecDeque<StoreError>,
     pub(super) late: Vec<LateMail>,
+    pub(super) keeps_nothing: bool,
+    pub(super) emptied: Vec<WireName>,
 }
 
 impl Faults {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::mail::Side;
+use crate::mail::{Side, WireName};
 use crate::store::error::{Connect, Refusal, ResponseCode, StoreError};
 use crate::store::memory::account::{Account, Options};
 use crate::store::memory::fault::{
@@ -133,6 +133,11 @@ impl MemoryServer {
         refuses: impl FnMut(&Incoming<'_>) -> Option<RefusedMessage> + Send + 'static,
     ) {
         self.lock().faults.refuses = Some(Box::new(refuses));
+    }
+
+    /// Is asked by an append of nothing what it understands, before the next message, and stores it.
+    pub fn keep_an_append_of_nothing(&self) {
+        self.lock().faults.keeps_nothing = true;
     }
 
     /// Alters every message that is appended.
@@ -269,6 +274,10 @@ impl Connect<dyn Source> for MemoryConnector {
     fn side(&self) -> Side {
         self.side
     }
+
+    fn take_emptied(&self) -> Vec<WireName> {
+        std::mem::take(&mut self.server.lock().faults.emptied)
+    }
 }
 
 impl Connect<dyn Destination> for MemoryConnector {
@@ -282,5 +291,9 @@ impl Connect<dyn Destination> for MemoryConnector {
 
     fn side(&self) -> Side {
         self.side
+    }
+
+    fn take_emptied(&self) -> Vec<WireName> {
+        std::mem::take(&mut self.server.lock().faults.emptied)
     }
 }

@@ -506,3 +506,20 @@ fn flags_that_are_dropped_without_a_word_are_told_and_not_planned_again() {
     world.holds("INBOX: b/S a/S");
     world.nothing_is_left();
 }
+
+#[test]
+fn an_empty_message_that_the_server_kept_when_it_was_asked_what_it_understands_is_an_item() {
+    for source in ["INBOX: a b | Work: c d e", "INBOX: a b c d e f g h i j k l m n"] {
+        let mut world = World::new(source, "");
+        let plan = world.plan();
+        world.destination.keep_an_append_of_nothing();
+        let applied = world.apply(&plan);
+        assert_eq!(
+            (applied.copied, item_reasons(&applied)),
+            (plan.totals().copies, vec![Reason::StoredNothing])
+        );
+        assert_eq!(applied.items[0].side, mailferry::mail::Side::Destination);
+        let again = world.apply(&plan);
+        assert_eq!((again.copied, item_reasons(&again)), (0, vec![]));
+    }
+}

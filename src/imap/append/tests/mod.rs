@@ -50,6 +50,8 @@ struct Ran {
     stored: Vec<String>,
     executed: Vec<String>,
     stopped: bool,
+    /// Folders that got an empty message.
+    emptied: Vec<WireName>,
 }
 
 impl Ran {
@@ -112,5 +114,6 @@ fn run_with(
         stored: std::mem::take(&mut log.stored),
         executed: std::mem::take(&mut log.executed),
         stopped: stopped.load(Ordering::Relaxed),
+        emptied: proof.kept().take(),
     }
 }
