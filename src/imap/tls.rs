@@ -293,9 +293,11 @@ fn certificate_told(fault: &CertificateError, name: &str) -> String {
     }
 }
 
-/// The name inside `DnsName("...")`, as rustls writes what a certificate has.
+/// The name inside `DnsName("...")` or `IpAddress(...)`, as rustls writes what a certificate has.
 fn bare_name(presented: &str) -> String {
-    presented.split('"').nth(1).unwrap_or(presented).escape_debug().to_string()
+    let address = || presented.strip_prefix("IpAddress(")?.strip_suffix(')');
+    let name = presented.split('"').nth(1).or_else(address).unwrap_or(presented);
+    name.escape_debug().to_string()
 }
 
 /// The day of an instant, for people.
@@ -483,6 +485,21 @@ mod tests {
             assert!(heard == words);
             assert!(most > 20_000, "{most}: never more than one record");
         }
+    }
+
+    #[test]
+    fn names_and_addresses_of_a_certificate_are_told_as_they_are() {
+        let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        params.subject_alt_names.push(rcgen::SanType::IpAddress([192, 0, 2, 7].into()));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let certificate = ParsedCertificate::try_from(certificate.der()).unwrap();
+        let name = ServerName::try_from("b.example").unwrap();
+        let Err(fault) = rustls::client::verify_server_name(&certificate, &name) else {
+            panic!("it is for another name")
+        };
+        let told = told(&fault, "b.example");
+        assert!(told.contains("is for a.example, 192.0.2.7, not for b.example"), "{told}");
     }
 
     #[test]
