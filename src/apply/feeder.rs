@@ -294,7 +294,49 @@ impl VisitSink for Feeder<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn taken<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u8>, bool) {
+        let mut current = Current {
+            uid: Uid::MIN,
+            head: RowHead::default(),
+            octets: 0,
+            header: Vec::new(),
+            header_ended: false,
+            held: None,
+            skipped: false,
+        };
+        for piece in pieces {
+            if !current.header_ended {
+                current.take_header(piece);
+            }
+        }
+        (current.header, current.header_ended)
+    }
+
+    proptest! {
+        #[test]
+        fn the_header_that_is_kept_is_the_same_wherever_pieces_are_cut(
+            message in "[a\r\n]{0,30}",
+            size in 1_usize..9,
+        ) {
+            let octets = message.as_bytes();
+            prop_assert_eq!(taken([octets]), taken(octets.chunks(size)));
+            let (header, ended) = taken([octets]);
+            prop_assert!(octets.starts_with(&header) && (ended || header.len() == octets.len()));
+        }
+    }
+
+    #[test]
+    fn a_header_without_end_is_kept_up_to_the_limit() {
+        let octets = vec![b'a'; 3 * HEADER_OCTETS_MAX / 2];
+        for size in [octets.len(), 64 * 1024, 70_001] {
+            let (header, ended) = taken(octets.chunks(size));
+            assert!(ended && header.len() == HEADER_OCTETS_MAX, "in pieces of {size}");
+        }
+    }
 
     #[track_caller]
     fn check(pieces: &[&[u8]], expected: Option<usize>) {

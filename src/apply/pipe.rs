@@ -452,6 +452,22 @@ mod tests {
     }
 
     #[test]
+    fn whoever_waits_is_woken_once_and_only_when_it_pays() {
+        let pipe = Pipe::new(1_000);
+        pipe.lock().taker_waits = true;
+        pipe.begin(passenger(1, 900));
+        pipe.octets(&Chunk::from(&[7; 900][..]));
+        assert!(pipe.lock().taker_waits, "little came, and the message is not whole");
+        pipe.end(Fingerprint::default());
+        assert!(!pipe.lock().taker_waits);
+        pipe.lock().putter_waits = true;
+        pipe.next(Wait::No).unwrap();
+        assert!(pipe.lock().putter_waits, "it is still more than half full");
+        pipe.pour(&mut |_| Ok(())).unwrap();
+        assert!(!pipe.lock().putter_waits);
+    }
+
+    #[test]
     fn much_of_a_message_is_handed_on_before_it_is_whole() {
         let pipe = Pipe::new(1 << 20);
         let poured = std::sync::Barrier::new(2);

@@ -333,7 +333,8 @@ impl<'r> Run<'r> {
         self.end()
     }
 
-    /// Tells of folders into which the destination put an empty message when it was asked what it understands.
+    /// Tells of folders into which the destination put an empty message when it was asked what it
+    /// understands.
     fn tell_what_was_emptied(&mut self) {
         for wire in self.destination.take_emptied() {
             let planned = self.work.destination_name(&wire);

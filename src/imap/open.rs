@@ -143,7 +143,8 @@ impl Session {
     }
 
     /// Opens folders for writing, as [`prepare`](Self::prepare) does each, and leaves the last one. In those
-    /// to which messages are coming it is found out along with that which of their flags the server understands.
+    /// to which messages are coming it is found out along with that which of their flags the server
+    /// understands.
     ///
     /// # Errors
     ///

@@ -134,4 +134,18 @@ mod tests {
         }
         assert_eq!(Left::by(100, 100), Left::More);
     }
+
+    #[test]
+    fn what_is_asked_does_not_wait_for_what_came_before() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut socket = Socket::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.write_all(&[7; MUCH]).unwrap();
+        let mut room = [0; 2 * MUCH];
+        while socket.tcp.peek(&mut room).unwrap() < MUCH {}
+        assert_eq!(socket.read(&mut room).unwrap(), MUCH);
+        assert_eq!(socket.left, Left::Gathering);
+        socket.write_all(b"X1 NOOP").unwrap();
+        assert_eq!(socket.left, Left::Nothing);
+    }
 }

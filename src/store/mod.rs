@@ -241,7 +241,8 @@ pub trait Destination: Source {
 
     /// Opens empty folders as [`prepare`](Self::prepare) does, without waiting for one before the next
     /// is asked for, where the adapter can. Returns the state of each. `coming` are those of these
-    /// folders that were created a moment ago and are empty, and flags of messages that are to go there: an adapter may find out about them.
+    /// folders that were created a moment ago and are empty, and flags of messages that are to go
+    /// there: an adapter may find out about them.
     ///
     /// # Errors
     ///
