@@ -1,6 +1,7 @@
 //! The gate of one account at one server, which all connections to it pass.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -82,6 +83,8 @@ struct Inner {
     host: Arc<Host>,
     connections: Option<u16>,
     open: Mutex<u16>,
+    /// Unanswered messages that connections have beyond their own share.
+    lent: AtomicUsize,
     messages: Option<Mutex<Bucket>>,
     octets: Option<Mutex<Bucket>>,
     day: Option<Mutex<Day>>,
@@ -148,6 +151,7 @@ impl Gate {
             host,
             connections: bounds.connections,
             open: Mutex::new(0),
+            lent: AtomicUsize::new(0),
             messages,
             octets,
             day: day.map(Mutex::new),
@@ -170,6 +174,20 @@ impl Gate {
     #[must_use]
     pub fn open(&self) -> u16 {
         *lock(&self.0.open)
+    }
+
+    /// Lends a connection room for so many more unanswered messages, if all connections of the account
+    /// have at most `most` on loan then.
+    #[must_use]
+    pub fn lend_unanswered(&self, messages: usize, most: usize) -> bool {
+        let lent = &self.0.lent;
+        let more = |lent: usize| lent.checked_add(messages).filter(|&lent| lent <= most);
+        lent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Takes back what was lent.
+    pub fn take_back_unanswered(&self, messages: usize) {
+        self.0.lent.fetch_sub(messages, Ordering::Relaxed);
     }
 
     /// Tells whether the octets of a day are counted.

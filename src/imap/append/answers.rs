@@ -112,6 +112,7 @@ impl Window<'_> {
             return Ok(Event::Ended(ended));
         }
         if let Some(sent) = self.sent.take(tag) {
+            self.sent.give_back(self.open_messages());
             // What comes next was read as commands of their own.
             self.is_unread &= !sent.is_seeing_through();
             self.wire.pace_mut().answered(sent.octets);

@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::imap::append::Literal;
 use crate::imap::append::proof::Line;
 use crate::imap::reader::Code;
+use crate::limit::Gate;
 use crate::mail::Uid;
 use crate::mail::UidValidity;
 use crate::mail::WireName;
@@ -124,14 +125,25 @@ impl Sent {
 }
 
 /// All commands that are complete and not answered, in the order in which they were sent.
-#[derive(Debug, Default)]
-pub(super) struct Unanswered {
+///
+/// Half of what all connections may have unanswered is dealt out evenly; the other half is lent to whoever
+/// needs it, so that the last one that has something to send does not wait for room that nobody uses.
+pub(super) struct Unanswered<'a> {
     commands: VecDeque<Sent>,
     octets: u64,
     messages: usize,
+    /// Who lends; nobody where connections are not counted.
+    gate: Option<&'a Gate>,
+    /// Messages that are this connection's by right, since room was asked for last.
+    own: usize,
+    lent: usize,
 }
 
-impl Unanswered {
+impl<'a> Unanswered<'a> {
+    pub(super) const fn new(gate: Option<&'a Gate>) -> Self {
+        Self { commands: VecDeque::new(), octets: 0, messages: 0, gate, own: MESSAGES_MAX, lent: 0 }
+    }
+
     pub(super) fn push(&mut self, sent: Sent) {
         self.octets += sent.octets;
         self.messages += sent.tickets.len();
@@ -149,7 +161,8 @@ impl Unanswered {
 
     /// Takes out all of them.
     pub(super) fn take_all(&mut self) -> VecDeque<Sent> {
-        std::mem::take(self).commands
+        (self.octets, self.messages) = (0, 0);
+        std::mem::take(&mut self.commands)
     }
 
     /// How many messages they append.
@@ -165,36 +178,97 @@ impl Unanswered {
         self.commands.iter()
     }
 
-    /// Tells whether one more message of so many octets may go before an answer is read; `open` is the
-    /// batch that is being written. So many connections share what may be unanswered.
-    pub(super) fn has_room(&self, open: Option<&Sent>, octets: u64, connections: usize) -> bool {
+    /// Tells whether one more message of so many octets may go before an answer is read, for which it
+    /// borrows if need be; `open` is the batch that is being written.
+    pub(super) fn has_room(&mut self, open: Option<&Sent>, octets: u64) -> bool {
+        let dealt_out = |gate: &Gate| MESSAGES_MAX / 2 / usize::from(gate.open().max(1));
+        self.own = self.gate.map_or(MESSAGES_MAX, dealt_out);
         let (open_octets, open_messages) =
             open.map_or((0, 0), |open| (open.octets, open.tickets.len()));
         let commands = self.commands.len() + 1;
         let messages = self.messages + open_messages + 1;
         self.octets.saturating_add(open_octets).saturating_add(octets) <= OCTETS_MAX
-            && messages <= MESSAGES_MAX / connections.max(1)
             && commands * ANSWER_OCTETS + messages * UID_OCTETS <= ANSWERS_MAX
+            && self.borrow_for(messages)
+    }
+
+    /// Borrows what so many messages take beyond its own share; tells whether it has it.
+    fn borrow_for(&mut self, messages: usize) -> bool {
+        let lacking = messages.saturating_sub(self.own).saturating_sub(self.lent);
+        let has_it = lacking == 0
+            || self.gate.is_some_and(|gate| gate.lend_unanswered(lacking, MESSAGES_MAX / 2));
+        if has_it {
+            self.lent += lacking;
+        }
+        has_it
+    }
+
+    /// Gives back what is not needed any more; so many messages of an open batch still count.
+    pub(super) fn give_back(&mut self, open_messages: usize) {
+        let needed = (self.messages + open_messages).saturating_sub(self.own);
+        let idle = self.lent.saturating_sub(needed);
+        if let Some(gate) = self.gate.filter(|_| idle > 0) {
+            gate.take_back_unanswered(idle);
+            self.lent -= idle;
+        }
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        (self.octets, self.messages) = (0, 0);
+        self.give_back(0);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::simulated::crowded;
+
+    /// Sends messages of one octet until there is no room; tells how many.
+    fn fill(sent: &mut Unanswered<'_>) -> u64 {
+        let folder = Arc::new(WireName::new(*b"a"));
+        let mut open = Sent::new("A".to_owned(), folder, Literal::NonSynchronising, 1);
+        let mut messages: u64 = 0;
+        while sent.has_room(Some(&open), 1) {
+            open.add(Ticket(messages), 1);
+            messages += 1;
+        }
+        sent.push(open);
+        messages
+    }
 
     #[test]
-    fn connections_share_what_may_be_unanswered() {
-        let folder = Arc::new(WireName::new(*b"a"));
-        for (connections, most) in [(0, 1_024), (1, 1_024), (2, 512), (4, 256)] {
-            let mut open =
-                Sent::new("A".to_owned(), Arc::clone(&folder), Literal::NonSynchronising, 1);
-            let sent = Unanswered::default();
-            let mut messages: u64 = 0;
-            while sent.has_room(Some(&open), 1, connections) {
-                open.add(Ticket(messages), 1);
-                messages += 1;
-            }
-            assert_eq!(messages, most, "{connections}");
-        }
+    fn one_connection_alone_has_all_that_may_be_unanswered() {
+        assert_eq!(fill(&mut Unanswered::new(None)), 1_024);
+        let (gate, _slots) = crowded(1);
+        assert_eq!(fill(&mut Unanswered::new(Some(&gate))), 1_024);
+    }
+
+    #[test]
+    fn connections_share_what_may_be_unanswered_and_borrow_what_others_do_not_use() {
+        let (gate, _slots) = crowded(4);
+        let mut all: Vec<_> = (0..4).map(|_| Unanswered::new(Some(&gate))).collect();
+        assert_eq!(fill(&mut all[0]), 128 + 512);
+        let rest: Vec<u64> = all[1..].iter_mut().map(fill).collect();
+        assert_eq!(rest, [128; 3], "each has its own; together as many as one alone");
+        // What was lent is there for another one once it was answered, or nobody is left to answer it.
+        all[0].take("A").unwrap();
+        all[0].give_back(100);
+        assert_eq!(all[0].lent, 0);
+        assert_eq!(fill(&mut all[1]), 512);
+        all.remove(1);
+        assert_eq!(fill(&mut all[1]), 512);
+    }
+
+    #[test]
+    fn what_an_open_batch_needs_is_not_given_back() {
+        let (gate, _slots) = crowded(2);
+        let mut sent = Unanswered::new(Some(&gate));
+        assert_eq!(fill(&mut sent), 256 + 512);
+        sent.take("A").unwrap();
+        sent.give_back(300);
+        assert_eq!(sent.lent, 44);
     }
 }

@@ -59,7 +59,7 @@ pub(super) struct Window<'a> {
     compressor: &'a mut Compressor,
     pub(super) queue: &'a mut dyn AppendQueue,
     /// Commands that are complete.
-    pub(super) sent: Unanswered,
+    pub(super) sent: Unanswered<'a>,
     /// The command that is being written; between two messages of a batch nothing of it is due.
     pub(super) open: Option<Sent>,
     current: Option<Current>,
@@ -96,7 +96,7 @@ impl<'a> Window<'a> {
             proof,
             compressor,
             queue,
-            sent: Unanswered::default(),
+            sent: Unanswered::new(terms.gate),
             open: None,
             current: None,
             asking: None,
@@ -370,7 +370,7 @@ impl<'a> Window<'a> {
         !due.is_empty() && self.proof.covers_with(&due, &self.folder, line)
     }
 
-    fn open_messages(&self) -> usize {
+    pub(super) fn open_messages(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.tickets.len())
     }
 
@@ -382,8 +382,8 @@ impl<'a> Window<'a> {
         Ok(())
     }
 
-    fn has_room(&self, octets: u64) -> bool {
-        self.sent.has_room(self.open.as_ref(), octets, self.terms.connections())
+    fn has_room(&mut self, octets: u64) -> bool {
+        self.sent.has_room(self.open.as_ref(), octets)
     }
 
     /// Puts the beginning of a line whose mailbox stands in quotes, and the rest.

@@ -305,21 +305,36 @@ fn pace_grows_again_with_what_is_stored() {
 }
 
 #[test]
-fn no_batch_is_larger_than_the_share_of_its_connection() {
-    let (gate, _slots) = simulated::crowded(20);
-    let log = Arc::new(Mutex::new(Log::default()));
-    let (mut wire, sent) = connect(Server::new(Nature::default(), &log), Line::default());
-    let stopped = AtomicBool::new(false);
-    let gate = Some(&gate);
-    let terms = Terms { ways: MULTI, limit: None, refusals: &[], windows_stopped: &stopped, gate };
-    let mut messages = Messages::same(300, 20);
-    append(&mut wire, &terms, &mut Proof::default(), None, &mut messages).unwrap();
-    let text = text_of(&sent);
-    let sizes: Vec<_> =
-        text.split(" APPEND ").skip(1).map(|batch| batch.matches("{20").count()).collect();
-    // 1,024 unanswered messages, shared by 20 connections.
-    assert_eq!(sizes, [1, 51, 51, 51, 51, 51, 44]);
-    assert_eq!(log.lock().unwrap().stored.len(), 300);
+fn no_batch_is_larger_than_the_share_of_its_connection_and_what_others_leave() {
+    // 1,024 unanswered messages: half of them shared by 20 connections, half for whoever needs them.
+    let others = 512 - 75;
+    for (lent, expected) in [
+        (512, [&[25; 11], [24].as_slice()].concat()),
+        (others, vec![100, 100, 99]),
+        (0, vec![200, 99]),
+    ] {
+        let (gate, _slots) = simulated::crowded(20);
+        assert!(gate.lend_unanswered(lent, 512));
+        let log = Arc::new(Mutex::new(Log::default()));
+        let (mut wire, sent) = connect(Server::new(Nature::default(), &log), Line::default());
+        let stopped = AtomicBool::new(false);
+        let terms = Terms {
+            ways: MULTI,
+            limit: None,
+            refusals: &[],
+            windows_stopped: &stopped,
+            gate: Some(&gate),
+        };
+        let mut messages = Messages::same(300, 20);
+        append(&mut wire, &terms, &mut Proof::default(), None, &mut messages).unwrap();
+        let text = text_of(&sent);
+        let sizes: Vec<_> =
+            text.split(" APPEND ").skip(1).map(|batch| batch.matches("{20").count()).collect();
+        assert_eq!(sizes, [&[1], &*expected].concat());
+        assert_eq!(log.lock().unwrap().stored.len(), 300);
+        // All that it borrowed is there again.
+        assert!(gate.lend_unanswered(512 - lent, 512));
+    }
 }
 
 #[test]
