@@ -8,11 +8,12 @@ use crate::identity::text;
 pub(super) fn normal(value: &[u8]) -> String {
     let mut found: Vec<String> =
         mailboxes(&without_comments(&text::ascii(value))).into_iter().filter_map(address).collect();
-    if found.is_empty() {
-        return text::normal(value);
-    }
     found.sort_unstable();
-    found.join(",")
+    match found.len() {
+        0 => text::normal(value),
+        1 => found.swap_remove(0),
+        _ => found.join(","),
+    }
 }
 
 /// Cuts a list at commas and semicolons outside of quotes and angle brackets; drops names of groups.
@@ -50,8 +51,10 @@ fn address(mailbox: &str) -> Option<String> {
         Some(at) if inner.trim_start().starts_with('@') => &inner[at + 1..],
         _ => inner,
     };
-    let address: String = inner.chars().filter(|character| !character.is_whitespace()).collect();
-    address.contains('@').then(|| address.to_lowercase())
+    let mut address = String::with_capacity(inner.len());
+    address.extend(inner.chars().filter(|character| !character.is_whitespace()));
+    address.make_ascii_lowercase();
+    address.contains('@').then_some(address)
 }
 
 fn last_unquoted(text: &str, wanted: char) -> Option<usize> {

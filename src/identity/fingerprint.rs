@@ -99,7 +99,8 @@ pub fn first_received_date(header: &[u8]) -> Option<Timestamp> {
 fn normal_values(header: &Header<'_>, name: &str) -> Vec<String> {
     let normal = |value: &[u8]| match name {
         "message-id" => {
-            let mut id = text::ascii(value).to_ascii_uppercase();
+            let mut id = text::ascii(value);
+            id.make_ascii_uppercase();
             id.retain(|character| character != ' ');
             id
         }

@@ -12,7 +12,12 @@ const WORD_OCTETS_MAX: usize = 2048;
 /// put an X for each octet, but carry encoded words unchanged. So what was decoded keeps its
 /// characters, and tells more messages apart.
 pub(super) fn normal(value: &[u8]) -> String {
-    let mut text = collapsed(&decode_words(&ascii(value)));
+    let mut text = ascii(value);
+    if let Cow::Owned(decoded) = decode_words(&text) {
+        text = collapsed(&decoded);
+    } else {
+        collapse(&mut text);
+    }
     text.make_ascii_uppercase();
     text
 }
@@ -38,6 +43,18 @@ fn collapsed(text: &str) -> String {
         result.push_str(word);
     }
     result
+}
+
+/// The same in place, for text that has no other blank than the space.
+fn collapse(text: &mut String) {
+    let mut was_blank = true;
+    text.retain(|character| {
+        let is_blank = character == ' ';
+        let is_kept = !(is_blank && was_blank);
+        was_blank = is_blank;
+        is_kept
+    });
+    text.truncate(text.trim_end_matches(' ').len());
 }
 
 /// Replaces encoded words (RFC 2047 §2) by their text. Words of unknown charsets stay as they are.
@@ -214,6 +231,15 @@ mod tests {
         check(b"  aa  bb   ccc d", "AA BB CCC D");
         check(b"aa\r\n\tbb   ", "AA BB");
         check(b"", "");
+    }
+
+    proptest! {
+        #[test]
+        fn blanks_collapse_in_place_as_they_do_in_a_copy(text in "[ ab]{0,30}") {
+            let mut own = text.clone();
+            collapse(&mut own);
+            prop_assert_eq!(own, collapsed(&text));
+        }
     }
 
     #[test]

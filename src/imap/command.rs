@@ -60,7 +60,21 @@ pub(super) fn quoted(octets: &[u8]) -> Vec<u8> {
 
 /// Writes flags as a list in parentheses.
 pub(super) fn flag_list(flags: &FlagSet) -> String {
-    format!("({flags})")
+    let mut list = String::new();
+    push_flag_list(&mut list, flags);
+    list
+}
+
+/// The same, behind what is written already.
+pub(super) fn push_flag_list(line: &mut String, flags: &FlagSet) {
+    line.push('(');
+    for (position, flag) in flags.iter().enumerate() {
+        if position > 0 {
+            line.push(' ');
+        }
+        line.push_str(flag.as_str());
+    }
+    line.push(')');
 }
 
 /// Cuts a set so that each part fits into a line.

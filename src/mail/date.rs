@@ -17,6 +17,9 @@ const FUTURE_SLACK_SECONDS: i64 = 86_400;
 /// Zones outside of these are written in UTC.
 const ZONE_MINUTES: std::ops::RangeInclusive<i16> = -720..=840;
 
+/// Octets of a date as APPEND takes it, with its quotes (RFC 9051 §9).
+const WRITTEN_OCTETS: usize = 28;
+
 /// An instant, in whole seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -167,19 +170,42 @@ impl InternalDate {
         let local = jiff::Timestamp::from_second(seconds + i64::from(offset) * 60).ok()?;
         let local = local.to_zoned(jiff::tz::TimeZone::UTC).datetime();
         let month = MONTHS.get(usize::try_from(local.month() - 1).ok()?)?;
-        let sign = if offset < 0 { '-' } else { '+' };
-        let zone = offset.abs();
-        Some(format!(
-            "\"{:2}-{month}-{:04} {:02}:{:02}:{:02} {sign}{:02}{:02}\"",
-            local.day(),
-            local.year(),
-            local.hour(),
-            local.minute(),
-            local.second(),
-            zone / 60,
-            zone % 60,
-        ))
+        let zone = offset.unsigned_abs();
+        let mut written = String::with_capacity(WRITTEN_OCTETS);
+        written.push('"');
+        if local.day() < 10 {
+            written.push(' ');
+            written.push(digit(local.day().unsigned_abs()));
+        } else {
+            push_two(&mut written, local.day().unsigned_abs());
+        }
+        written.push('-');
+        written.push_str(month);
+        written.push('-');
+        let year = local.year().unsigned_abs();
+        push_two(&mut written, u8::try_from(year / 100).ok()?);
+        push_two(&mut written, u8::try_from(year % 100).ok()?);
+        for (before, number) in [(' ', local.hour()), (':', local.minute()), (':', local.second())]
+        {
+            written.push(before);
+            push_two(&mut written, number.unsigned_abs());
+        }
+        written.push_str(if offset < 0 { " -" } else { " +" });
+        push_two(&mut written, u8::try_from(zone / 60).ok()?);
+        push_two(&mut written, u8::try_from(zone % 60).ok()?);
+        written.push('"');
+        Some(written)
     }
+}
+
+/// The last digit of a number.
+fn digit(number: u8) -> char {
+    char::from(b'0' + number % 10)
+}
+
+fn push_two(written: &mut String, number: u8) {
+    written.push(digit(number / 10));
+    written.push(digit(number));
 }
 
 fn zone_minutes(zone: &str) -> Option<i16> {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -28,7 +29,7 @@ pub enum Flag {
     /// `\Draft`.
     Draft,
     /// A keyword, such as `$Forwarded`; atom characters only.
-    Keyword(Box<str>),
+    Keyword(Arc<str>),
 }
 
 impl Flag {
@@ -64,6 +65,11 @@ impl Flag {
     #[must_use]
     pub const fn is_keyword(&self) -> bool {
         matches!(self, Self::Keyword(_))
+    }
+
+    /// Its bit, if it is a system flag.
+    fn bit(&self) -> Option<u8> {
+        self.rank().map(|rank| 1 << rank)
     }
 
     /// Where a system flag stands among the others; nothing for a keyword.
@@ -154,83 +160,150 @@ impl JsonSchema for Flag {
     }
 }
 
+/// The system flags, ordered.
+static SYSTEM: [Flag; 5] = [Flag::Answered, Flag::Deleted, Flag::Draft, Flag::Flagged, Flag::Seen];
+
 /// The flags of one message.
-// They are few: side by side and in order they are compared faster than in a tree.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
-#[serde(transparent)]
-pub struct FlagSet(#[schemars(with = "BTreeSet<Flag>")] Vec<Flag>);
+///
+/// Most messages have system flags alone: these are bits, and a copy of them costs nothing.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct FlagSet {
+    /// A bit for each of [`SYSTEM`].
+    system: u8,
+    /// Ordered.
+    keywords: Vec<Flag>,
+}
 
 impl FlagSet {
     /// No flag.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self { system: 0, keywords: Vec::new() }
     }
 
     /// Adds a flag; tells whether it was not there.
     pub fn insert(&mut self, flag: Flag) -> bool {
-        match self.0.binary_search(&flag) {
-            Ok(_) => false,
-            Err(place) => {
-                self.0.insert(place, flag);
-                true
+        let is_new = !self.contains(&flag);
+        match flag.bit() {
+            Some(bit) => self.system |= bit,
+            None if is_new => {
+                let place = self.keywords.partition_point(|own| *own < flag);
+                self.keywords.insert(place, flag);
             }
+            None => {}
         }
+        is_new
     }
 
     /// Takes a flag out; tells whether it was there.
     pub fn remove(&mut self, flag: &Flag) -> bool {
-        self.0.binary_search(flag).map(|place| self.0.remove(place)).is_ok()
+        let was_there = self.contains(flag);
+        self.system &= !flag.bit().unwrap_or_default();
+        self.keywords.retain(|own| own != flag);
+        was_there
     }
 
     /// Tells whether the flag is set.
     #[must_use]
     pub fn contains(&self, flag: &Flag) -> bool {
-        self.0.binary_search(flag).is_ok()
+        match flag.bit() {
+            Some(bit) => self.system & bit != 0,
+            None => self.keywords.binary_search(flag).is_ok(),
+        }
     }
 
     /// Tells whether there is none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.system == 0 && self.keywords.is_empty()
     }
 
     /// How many there are.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.0.len()
+    pub fn len(&self) -> usize {
+        self.iter().count()
     }
 
     /// The flags, ordered.
     pub fn iter(&self) -> impl Iterator<Item = &Flag> {
-        self.0.iter()
+        let place = self.keywords.partition_point(|own| *own < SYSTEM[0]);
+        let (before, behind) = self.keywords.split_at(place);
+        let system = SYSTEM.iter().filter(|flag| self.contains(flag));
+        before.iter().chain(system).chain(behind)
     }
 
     /// Flags of this set that `other` lacks.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        Self(self.iter().filter(|flag| !other.contains(flag)).cloned().collect())
+        let system = self.system & !other.system;
+        Self { system, keywords: self.keywords_that(|flag| !other.contains(flag)) }
     }
 
     /// Flags of either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        self.iter().chain(other.iter()).cloned().collect()
+        let mut all = self.clone();
+        all.extend(other.iter().cloned());
+        all
     }
 
     /// Flags of both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self(self.iter().filter(|flag| other.contains(flag)).cloned().collect())
+        let system = self.system & other.system;
+        Self { system, keywords: self.keywords_that(|flag| other.contains(flag)) }
+    }
+
+    fn keywords_that(&self, fits: impl Fn(&Flag) -> bool) -> Vec<Flag> {
+        self.keywords.iter().filter(|flag| fits(flag)).cloned().collect()
+    }
+}
+
+impl Extend<Flag> for FlagSet {
+    fn extend<T: IntoIterator<Item = Flag>>(&mut self, flags: T) {
+        for flag in flags {
+            self.insert(flag);
+        }
     }
 }
 
 impl FromIterator<Flag> for FlagSet {
     fn from_iter<T: IntoIterator<Item = Flag>>(flags: T) -> Self {
-        let mut flags: Vec<Flag> = flags.into_iter().collect();
-        flags.sort();
-        flags.dedup();
-        Self(flags)
+        let mut set = Self::new();
+        set.extend(flags);
+        set
+    }
+}
+
+/// By their flags, one after the other.
+impl Ord for FlagSet {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.iter().cmp(other.iter())
+    }
+}
+
+impl PartialOrd for FlagSet {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl std::hash::Hash for FlagSet {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.system.hash(state);
+        self.keywords.hash(state);
+    }
+}
+
+impl fmt::Debug for FlagSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.iter()).finish()
+    }
+}
+
+impl Serialize for FlagSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
     }
 }
 
@@ -240,10 +313,22 @@ impl<'de> Deserialize<'de> for FlagSet {
     }
 }
 
+impl JsonSchema for FlagSet {
+    fn schema_name() -> Cow<'static, str> {
+        "FlagSet".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = BTreeSet::<Flag>::json_schema(generator);
+        schema.insert("description".to_owned(), "The flags of one message.".into());
+        schema
+    }
+}
+
 /// Blank-separated, as people and commands write a list of flags.
 impl fmt::Display for FlagSet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, flag) in self.0.iter().enumerate() {
+        for (position, flag) in self.iter().enumerate() {
             if position > 0 {
                 formatter.write_str(" ")?;
             }
@@ -281,13 +366,18 @@ impl PermanentFlags {
     /// is returned so that it can be reported; it is never dropped in silence.
     #[must_use]
     pub fn storable(&self, wanted: &FlagSet) -> (FlagSet, FlagSet) {
-        let (kept, refused) = wanted.iter().cloned().partition(|flag| self.keeps(flag));
-        (FlagSet(kept), FlagSet(refused))
+        if wanted.iter().all(|flag| self.keeps(flag)) {
+            return (wanted.clone(), FlagSet::new());
+        }
+        wanted.iter().cloned().partition(|flag| self.keeps(flag))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -345,6 +435,52 @@ mod tests {
         assert_eq!(set.union(&read).len(), words.len() + 1);
         assert_eq!(set.intersection(&read).to_string(), "\\Seen");
         assert!(grown.remove(&Flag::Seen) && !grown.remove(&Flag::Seen));
+    }
+
+    fn any_flag() -> impl Strategy<Value = Flag> {
+        let words = [
+            "\\Seen",
+            "\\Answered",
+            "\\Flagged",
+            "\\Deleted",
+            "\\Draft",
+            "$A",
+            "$a",
+            "Zed",
+            "zED",
+            "1",
+            "~",
+        ];
+        proptest::sample::select(words.to_vec())
+            .prop_map(|word| Flag::from_wire(word.as_bytes()).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_of_flags_is_what_a_tree_of_them_is(
+            ours in vec(any_flag(), 0..9),
+            others in vec(any_flag(), 0..9),
+            gone in any_flag(),
+        ) {
+            let (mut tree, other_tree): (BTreeSet<Flag>, BTreeSet<Flag>) =
+                (ours.iter().cloned().collect(), others.iter().cloned().collect());
+            let (mut set, other): (FlagSet, FlagSet) =
+                (ours.into_iter().collect(), others.into_iter().collect());
+            let same = |set: &FlagSet, tree: &BTreeSet<Flag>| {
+                set.iter().eq(tree)
+                    && (set.len(), set.is_empty()) == (tree.len(), tree.is_empty())
+                    && *set == tree.iter().cloned().collect()
+            };
+            prop_assert!(same(&set, &tree));
+            prop_assert!(same(&set.union(&other), &(&tree | &other_tree)));
+            prop_assert!(same(&set.difference(&other), &(&tree - &other_tree)));
+            prop_assert!(same(&set.intersection(&other), &(&tree & &other_tree)));
+            prop_assert_eq!(set.cmp(&other), tree.cmp(&other_tree));
+            prop_assert_eq!(set == other, tree == other_tree);
+            prop_assert_eq!(set.contains(&gone), tree.contains(&gone));
+            prop_assert_eq!(set.remove(&gone), tree.remove(&gone));
+            prop_assert!(same(&set, &tree));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::imap::known::Kept;
+use crate::mail::Flag;
 use crate::mail::FlagSet;
 use crate::mail::WireName;
 
@@ -47,13 +48,18 @@ pub(super) enum DateKind {
 /// The parts of a line that count for proof, besides the mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    flags: Vec<String>,
+    flags: FlagSet,
     date: DateKind,
 }
 
 impl Line {
     pub(super) fn new(flags: &FlagSet, date: DateKind) -> Self {
-        Self { flags: flags.iter().map(|flag| flag.as_str().to_owned()).collect(), date }
+        Self { flags: flags.clone(), date }
+    }
+
+    /// Tells whether it has a flag in just this spelling.
+    fn has_spelled(&self, flag: &str) -> bool {
+        self.flags.iter().any(|own| own.as_str() == flag)
     }
 }
 
@@ -109,7 +115,7 @@ impl Proof {
 
     pub(super) fn accept(&mut self, folder: &WireName, line: &Line) {
         self.accept_mailbox(folder);
-        self.flags.extend(line.flags.iter().cloned());
+        self.accept_flags(&line.flags);
         self.dates.insert(line.date);
     }
 
@@ -124,11 +130,15 @@ impl Proof {
         folder: &WireName,
         line: &Line,
     ) -> bool {
-        let is_new = |flag| !more.iter().any(|(_, other)| other.flags.contains(flag));
+        let is_new = |flag: &str| !more.iter().any(|(_, other)| other.has_spelled(flag));
         (self.mailboxes.contains(folder) || more.iter().any(|(other, _)| *other == folder))
             && (self.dates.contains(&line.date)
                 || more.iter().any(|(_, other)| other.date == line.date))
-            && !line.flags.iter().any(|flag| !self.flags.contains(flag) && is_new(flag))
+            && line
+                .flags
+                .iter()
+                .map(Flag::as_str)
+                .all(|flag| self.flags.contains(flag) || !is_new(flag))
     }
 
     /// Tells whether probes are due, which they are once in a connection, as long as none was stored.

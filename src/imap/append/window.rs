@@ -17,8 +17,8 @@ use crate::imap::append::proof::Proof;
 use crate::imap::append::sent::Sent;
 use crate::imap::append::sent::Unanswered;
 use crate::imap::command::Mailbox;
-use crate::imap::command::flag_list;
 use crate::imap::command::mailbox;
+use crate::imap::command::push_flag_list;
 use crate::imap::compress::Compressor;
 use crate::imap::wire::Wire;
 use crate::mail::FlagSet;
@@ -38,6 +38,9 @@ use crate::store::Wait;
 /// How long an open batch waits for one more message: longer than a source pauses between two that
 /// it has ready, shorter than anybody notices.
 const LULL: Duration = Duration::from_millis(50);
+
+/// Octets that flags, date and size of most messages take.
+const ARGUMENTS_OCTETS: usize = 128;
 
 /// Most sets of flags that are asked about at once.
 const PROBES_MAX: usize = 32;
@@ -252,7 +255,7 @@ impl<'a> Window<'a> {
         if !self.is_joined_by(message, line) || !self.has_room(message.octets) {
             return Ok(false);
         }
-        self.put(format!("{}{{{}+}}\r\n", arguments(message), message.octets).as_bytes())?;
+        self.put(arguments(message, Literal::NonSynchronising).as_bytes())?;
         self.outcome.pipelined += 1;
         Ok(true)
     }
@@ -270,11 +273,10 @@ impl<'a> Window<'a> {
         let literal = self.literal_for(message, &line)?;
         self.make_room(message.octets)?;
         let tag = self.wire.tag();
-        let arguments = arguments(message);
+        let announced = arguments(message, literal);
         let mut open = Sent::new(tag, Arc::clone(&message.folder), literal, message.company);
         match literal {
             Literal::NonSynchronising => {
-                let announced = format!("{arguments}{{{}+}}\r\n", message.octets);
                 self.put_line(&open.tag, &announced)?;
                 self.outcome.pipelined += 1;
             }
@@ -282,7 +284,6 @@ impl<'a> Window<'a> {
                 // A continuation that a batch before it asked for is not to be taken for its own.
                 self.is_unread |= self.sent.iter().any(|sent| sent.batch().is_some());
                 self.see_through()?;
-                let announced = format!("{arguments}{{{}}}\r\n", message.octets);
                 if !self.ask(&open.tag, &announced)? {
                     return Ok(false);
                 }
@@ -505,11 +506,21 @@ impl<'a> Window<'a> {
     }
 }
 
-/// What follows the mailbox or the message before, up to the literal: flags and date.
-fn arguments(message: &AppendMessage) -> String {
-    let flags = flag_list(&message.flags);
-    match &message.date {
-        Some(date) => format!(" {flags} {date} "),
-        None => format!(" {flags} "),
+/// What follows the mailbox or the message before: flags, date, and the literal's announcement.
+fn arguments(message: &AppendMessage, literal: Literal) -> String {
+    let mut words = String::with_capacity(ARGUMENTS_OCTETS);
+    words.push(' ');
+    push_flag_list(&mut words, &message.flags);
+    words.push(' ');
+    if let Some(date) = &message.date {
+        words.push_str(date);
+        words.push(' ');
     }
+    words.push('{');
+    words.push_str(&message.octets.to_string());
+    words.push_str(match literal {
+        Literal::Synchronising => "}\r\n",
+        Literal::NonSynchronising => "+}\r\n",
+    });
+    words
 }
