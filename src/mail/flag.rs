@@ -1,6 +1,7 @@
 //! Flags and keywords (RFC 9051 §2.3.2).
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -106,13 +107,13 @@ impl PartialEq for Flag {
 impl Eq for Flag {}
 
 impl PartialOrd for Flag {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Flag {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+    fn cmp(&self, other: &Self) -> Ordering {
         match (self.rank(), other.rank()) {
             (Some(own), Some(others)) => own.cmp(&others),
             _ => self.folded().cmp(other.folded()),
@@ -220,16 +221,17 @@ impl FlagSet {
 
     /// How many there are.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.iter().count()
+    pub const fn len(&self) -> usize {
+        self.system.count_ones() as usize + self.keywords.len()
     }
 
     /// The flags, ordered.
     pub fn iter(&self) -> impl Iterator<Item = &Flag> {
         let place = self.keywords.partition_point(|own| *own < SYSTEM[0]);
         let (before, behind) = self.keywords.split_at(place);
-        let system = SYSTEM.iter().filter(|flag| self.contains(flag));
-        before.iter().chain(system).chain(behind)
+        let system = SYSTEM.iter().enumerate();
+        let system = system.filter(|(rank, _)| self.system >> rank & 1 != 0);
+        before.iter().chain(system.map(|(_, flag)| flag)).chain(behind)
     }
 
     /// Flags of this set that `other` lacks.
@@ -277,13 +279,28 @@ impl FromIterator<Flag> for FlagSet {
 
 /// By their flags, one after the other.
 impl Ord for FlagSet {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.iter().cmp(other.iter())
+    fn cmp(&self, other: &Self) -> Ordering {
+        if !self.keywords.is_empty() || !other.keywords.is_empty() {
+            return self.iter().cmp(other.iter());
+        }
+        // The first flag that only one of them has comes before whatever the other one has from there on,
+        // if that has anything.
+        let differ = self.system ^ other.system;
+        let first = differ & differ.wrapping_neg();
+        if first == 0 {
+            Ordering::Equal
+        } else if self.system & first != 0 {
+            if other.system > first { Ordering::Less } else { Ordering::Greater }
+        } else if self.system > first {
+            Ordering::Greater
+        } else {
+            Ordering::Less
+        }
     }
 }
 
 impl PartialOrd for FlagSet {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
