@@ -109,7 +109,12 @@ impl Run<'_> {
             return Ok(());
         }
         let tallies = self.tallies;
-        let making = tallies.making();
+        let making = if let Some(making) = tallies.try_making() {
+            making
+        } else {
+            self.acquaint()?;
+            tallies.making()
+        };
         let mut wanted = std::mem::take(&mut tallies.folders().first);
         for group in groups.iter() {
             let Absent::ToCreate(path) = &group.absent else { continue };
@@ -131,6 +136,24 @@ impl Run<'_> {
             group.absent = Absent::No;
             group.listed_empty = is_empty;
             group.wire = spelled;
+        }
+        Ok(())
+    }
+
+    /// The INBOX at the destination, which is always there, if messages are to go there.
+    fn inbox(&self) -> Option<WireName> {
+        let is_filled = |pair: &&FolderPair| {
+            pair.destination.wire.is_inbox() && self.work.copies.contains_key(&pair.pair)
+        };
+        let pair = self.work.pairs.iter().filter(|_| self.only.copies()).find(is_filled);
+        pair.map(|pair| pair.destination.wire.clone())
+    }
+
+    /// Finds out what the destination understands while another lane makes the folders.
+    fn acquaint(&mut self) -> Result<(), Fatal> {
+        let Some(inbox) = self.inbox() else { return Ok(()) };
+        if let Err(error) = self.destination()?.acquaint(&inbox) {
+            self.destination.note(&error);
         }
         Ok(())
     }
@@ -157,10 +180,11 @@ impl Run<'_> {
         let asked: Vec<_> =
             folders.iter().map(|create| (create.wire.clone(), create.role)).collect();
         let mut listing = None;
+        let inbox = self.inbox();
         let ends = self.each_or_all(
             &asked,
             |destination, asked| {
-                let created = destination.create_all(asked)?;
+                let created = destination.create_all(asked, inbox.as_ref())?;
                 listing = created.listing;
                 Ok(created.ends)
             },

@@ -107,11 +107,30 @@ impl Session {
     ///
     /// Those that end the connection.
     pub(super) fn run_all(&mut self, commands: &[Command]) -> Result<Answers, StoreError> {
+        self.run_all_behind(&[], &mut |_, _| {}, commands)
+    }
+
+    /// The same behind others, of which each is told its answer by its place as it comes.
+    ///
+    /// # Errors
+    ///
+    /// Those that end the connection.
+    pub(super) fn run_all_behind(
+        &mut self,
+        others: &[Command],
+        tell: &mut dyn FnMut(usize, Result<Reply, Refusal>),
+        commands: &[Command],
+    ) -> Result<Answers, StoreError> {
         let mut ends: Vec<Option<Result<Reply, Refusal>>> = vec![None; commands.len()];
         let short = |place: &usize| commands.get(*place).is_some_and(is_short);
         let places: Vec<usize> = (0..commands.len()).filter(short).collect();
-        let ahead: Vec<Command> = places.iter().map(|place| commands[*place].clone()).collect();
+        let ahead = others.iter().chain(places.iter().map(|place| &commands[*place]));
+        let ahead: Vec<Command> = ahead.cloned().collect();
         self.run_ahead(&ahead, &mut |_, at, answer| {
+            let Some(at) = at.checked_sub(others.len()) else {
+                tell(at, answer);
+                return Ok(());
+            };
             let is_put_off = answer.as_ref().is_err_and(Refusal::asks_for_patience);
             ends[places[at]] = (!is_put_off).then_some(answer);
             Ok(())

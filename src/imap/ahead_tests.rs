@@ -43,7 +43,7 @@ fn folders_are_created_ahead_and_what_is_refused_is_tried_alone() {
     let folders = wires(&["a", "b", "c/d", "e", "caf\u{e9}"]).into_iter();
     let folders: Vec<_> = folders.map(|folder| (folder, None)).collect();
     let said = "the server said NO no parent yet the server said NO [NOPERM] never";
-    let created = session.create_all(&folders);
+    let created = session.create_all(&folders, None);
     assert!(created.as_ref().unwrap().listing.is_none(), "not all of them are listed");
     assert_eq!(ends(created.map(|created| created.ends)), format!(". . {said} ."));
     let lines = sent.lines();
@@ -76,7 +76,7 @@ fn what_is_listed_behind_the_creation_counts_only_if_nothing_is_missing() {
         let mut session = begun.unwrap();
         assert_eq!(session.list().unwrap().rows.len(), 1);
         let folders: Vec<_> = wires(&["a", "b"]).into_iter().map(|name| (name, None)).collect();
-        let created = session.create_all(&folders).unwrap();
+        let created = session.create_all(&folders, None).unwrap();
         assert!(created.ends.iter().all(Result::is_ok));
         assert_eq!(created.listing.map(|listing| listing.rows.len()), told);
         let lines = sent.lines();
@@ -94,7 +94,7 @@ fn what_was_listed_before_a_folder_was_made_at_last_does_not_count() {
     let answers = [GREETING, PLUS, able, NOOP_OK, listed, refused, listed, NOOP_OK];
     let mut session = begin(&answers, Then::Silence).0.unwrap();
     assert_eq!(session.list().unwrap().rows.len(), 2);
-    let created = session.create_all(&[(WireName::new(*b"a"), None)]).unwrap();
+    let created = session.create_all(&[(WireName::new(*b"a"), None)], None).unwrap();
     assert!(created.ends[0].is_ok() && created.listing.is_none());
 }
 
@@ -106,7 +106,7 @@ fn rows_that_come_early_are_listed_too() {
     let answers = [GREETING, PLUS, able, NOOP_OK, early, early, rest];
     let mut session = begin(&answers, Then::Silence).0.unwrap();
     assert_eq!(session.list().unwrap().rows.len(), 1);
-    let created = session.create_all(&[(WireName::new(*b"a"), None)]).unwrap();
+    let created = session.create_all(&[(WireName::new(*b"a"), None)], None).unwrap();
     assert_eq!(created.listing.map(|listing| listing.rows.len()), Some(2));
 }
 

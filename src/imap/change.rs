@@ -1,6 +1,7 @@
 //! Making folders and subscribing to them.
 
 use crate::imap::ahead::Answers;
+use crate::imap::append;
 use crate::imap::look::Gathered;
 use crate::imap::request::Command;
 use crate::imap::session::Session;
@@ -66,10 +67,20 @@ impl Session {
     pub(super) fn create_all(
         &mut self,
         folders: &[(WireName, Option<Role>)],
+        acquaint: Option<&WireName>,
     ) -> Result<Created, StoreError> {
         let commands: Vec<_> =
             folders.iter().map(|(folder, role)| self.to_create(folder, *role)).collect();
-        let (answers, mut gathered) = self.run_all_and_list(commands)?;
+        let asked = acquaint.and_then(|folder| Some((self.probes_due()?, folder)));
+        let probes = asked.map_or_else(Vec::new, |(asked, folder)| append::probes(asked, folder));
+        let mut said = vec![None; probes.len()];
+        let mut tell = |place: usize, answer| said[place] = Some(answer);
+        let ran = self.run_all_and_list(&probes, &mut tell, commands);
+        // Also where the line was lost behind them: what was stored is to be told.
+        if let Some((asked, folder)) = asked {
+            self.take_probes(asked, &said, folder);
+        }
+        let (answers, mut gathered) = ran?;
         let are_made = answers.iter().all(|answer| answer.as_ref().err().is_none_or(is_there));
         let are_listed = |gathered: &mut Gathered| {
             are_made && folders.iter().all(|(folder, _)| gathered.has_selectable(folder))

@@ -65,10 +65,12 @@ impl Session {
         Ok(Listing { personal, others, rows })
     }
 
-    /// Runs commands, and lists all folders behind them without waiting. Nothing of the listing is told
-    /// where it has to be asked for otherwise.
+    /// Runs commands behind [others](Self::run_all_behind), and lists all folders behind them without
+    /// waiting. Nothing of the listing is told where it has to be asked for otherwise.
     pub(super) fn run_all_and_list(
         &mut self,
+        others: &[Command],
+        tell: &mut dyn FnMut(usize, Result<Reply, Refusal>),
         mut commands: Vec<Command>,
     ) -> Result<(Answers, Option<Gathered>), StoreError> {
         let before = commands.len();
@@ -77,7 +79,7 @@ impl Session {
             commands.push(Command::new("NAMESPACE"));
         }
         commands.extend(self.to_list(&everything()));
-        let mut answers = self.run_all(&commands)?;
+        let mut answers = self.run_all_behind(others, tell, &commands)?;
         let mut listed = answers.split_off(before).into_iter();
         if asks {
             self.take_namespaces(&mut listed);

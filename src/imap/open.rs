@@ -54,8 +54,8 @@ struct Opening {
     commands: Vec<Command>,
     /// What each command is sent for.
     purposes: Vec<Purpose>,
-    /// The place of the first folder that is opened so.
-    first: Option<usize>,
+    /// What is asked by probes, and the place of the folder in which.
+    asked: Option<(append::Asked, usize)>,
     trials: Trials,
 }
 
@@ -155,7 +155,7 @@ impl Session {
         coming: &[(WireName, FlagSet)],
     ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
         let mut states: Vec<Option<FolderState>> = vec![None; folders.len()];
-        let Opening { commands, purposes, first, mut trials } = self.opening(folders, coming);
+        let Opening { commands, purposes, asked, mut trials } = self.opening(folders, coming);
         let (mut turn, mut open, mut probes) = (0, None, Vec::new());
         self.set_open(None);
         let ran = self.run_ahead(&commands, &mut |session, at, answer| {
@@ -173,7 +173,7 @@ impl Session {
             }
             turn += 1;
             match purposes[at] {
-                Purpose::Probe => probes.push(answer),
+                Purpose::Probe => probes.push(Some(answer)),
                 Purpose::Trial { .. } | Purpose::Leave => session.set_open(None),
                 Purpose::Open(place) => {
                     session.set_open(None);
@@ -185,8 +185,8 @@ impl Session {
             Ok(())
         });
         // Also where the line was lost behind them: what was stored is to be told.
-        if let Some(first) = first {
-            self.take_probes(&probes, &folders[first]);
+        if let Some((asked, place)) = asked {
+            self.take_probes(asked, &probes, &folders[place]);
         }
         ran?;
         self.take_trials(trials);
@@ -204,12 +204,34 @@ impl Session {
         Ok(prepared)
     }
 
+    /// Finds out what the server understands of appends, by probes in this folder, as far as that is due.
+    ///
+    /// # Errors
+    ///
+    /// Those that end the connection.
+    pub(super) fn acquaint(&mut self, folder: &WireName) -> Result<(), StoreError> {
+        let Some(asked) = self.probes_due() else { return Ok(()) };
+        let mut commands = append::probes(asked, folder);
+        let mut answers = vec![None; commands.len()];
+        commands.push(Command::new("NOOP"));
+        let ran = self.run_ahead(&commands, &mut |_, at, answer| {
+            if let Some(place) = answers.get_mut(at) {
+                *place = Some(answer);
+            }
+            Ok(())
+        });
+        // Also where the line was lost behind them: what was stored is to be told.
+        self.take_probes(asked, &answers, folder);
+        ran
+    }
+
     /// What to send to open folders for writing, one after the other. What is to be known before the first
     /// message goes takes no round trip of its own.
     fn opening(&mut self, folders: &[WireName], coming: &[(WireName, FlagSet)]) -> Opening {
         let trials = self.trials();
         let (commands, purposes) = (Vec::new(), Vec::new());
-        let mut opening = Opening { commands, purposes, first: None, trials };
+        let mut opening = Opening { commands, purposes, asked: None, trials };
+        let mut first = None;
         if opening.trials.may_be() && self.open_folder().is_some() {
             // A server may keep what is open where it refuses to open another folder: nothing is tried in
             // one that is not new.
@@ -221,7 +243,7 @@ impl Session {
             if !ahead::is_short(&open) {
                 continue;
             }
-            opening.first = opening.first.or(Some(place));
+            first = first.or(Some(place));
             let trials = opening.trials.in_folder(folder, coming);
             if !trials.is_empty() && !is_new {
                 opening.add(Command::new("UNSELECT"), Purpose::Leave);
@@ -232,9 +254,10 @@ impl Session {
             }
             is_new = coming.iter().any(|(name, _)| name == folder);
         }
-        if let Some(first) = opening.first.filter(|_| self.can_unselect()) {
-            if self.begin_probing() {
-                for probe in append::probes(&folders[first]) {
+        if let Some(first) = first.filter(|_| self.can_unselect()) {
+            opening.asked = self.probes_due().map(|asked| (asked, first));
+            if let Some((asked, _)) = opening.asked {
+                for probe in append::probes(asked, &folders[first]) {
                     opening.add(probe, Purpose::Probe);
                 }
             }

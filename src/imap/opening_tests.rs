@@ -1,5 +1,6 @@
 //! What is found out along with the opening of folders that are about to be written to.
 
+use crate::imap::append::Asked;
 use crate::imap::known::Known;
 use crate::imap::scripted::Then;
 use crate::imap::session_tests::{GREETING, NOOP_OK, OneMessage, PLUS, begin_known, inbox, known};
@@ -42,11 +43,78 @@ fn what_a_server_understands_is_asked_along_with_the_opening_of_folders() {
         session.append(&mut queue, None).unwrap();
         assert!(known.kept.take().is_empty());
         let (begun, _) = begin_known(&[GREETING, PLUS, ABLE], Then::Silence, known);
-        assert_eq!(begun.unwrap().begin_probing(), stored == 0, "on another connection");
+        let due = begun.unwrap().probes_due();
+        assert_eq!(due.is_some(), stored == 0, "on another connection");
         assert!(sent.lines()[8].ends_with(literal), "{:?}", sent.lines());
         assert!(matches!(queue.results[..], [AppendResult::Stored(_)]), "{:?}", queue.results);
-        assert!(!session.begin_probing(), "once in a session");
+        let dates = (literal == "{4+}").then_some(Asked::Dates);
+        assert_eq!(session.probes_due(), dates, "what was asked, once in a session");
     }
+}
+
+/// What is asked before the first message goes to INBOX, and dates with it.
+const PROBES: [&str; 4] = [
+    "X1 APPEND \"INBOX\" (\\Mailferry-Probe) {0+}",
+    "",
+    "X2 APPEND \"INBOX\" (\\Answered \\Deleted \\Draft \\Flagged \\Seen) {0+}",
+    "",
+];
+
+/// Answers to a login, and to these.
+fn with_probes(more: &[&'static [u8]]) -> Vec<&'static [u8]> {
+    [&[GREETING, PLUS, ABLE, BAD, b"", NO, b""], more].concat()
+}
+
+#[test]
+fn what_was_asked_while_folders_were_made_lets_dates_be_asked_along_with_their_opening() {
+    let known = Known { refuses_empty: true, ..known() };
+    let opening: &[&[u8]] = &[NOOP_OK, SELECTED, NO, b"", NO, b"", NO, b"", NO, b"", NOOP_OK];
+    let answers = with_probes(&[opening, &[NOOP_OK, b""]].concat());
+    let (begun, sent) = begin_known(&answers, Then::Silence, known);
+    let mut session = begun.unwrap();
+    session.acquaint(&inbox()).unwrap();
+    assert_eq!(sent.lines()[2..7], [&PROBES[..], &["X3 NOOP"]].concat());
+    assert!(session.prepare_all(&[WireName::new(*b"a")], &[]).unwrap()[0].is_ok());
+    let lines = sent.lines();
+    assert_eq!(lines[7], "X4 SELECT \"a\"");
+    assert!(lines[8].ends_with("\" 1-Feb-2020 01:02:03 +0000\" {0+}"), "{lines:?}");
+    assert_eq!((lines.len(), lines[16].as_str()), (17, "X9 UNSELECT"));
+    // The first message has a date, and goes without a question.
+    let date = "\"11-Mar-2021 01:02:03 +0000\"".to_owned();
+    let mut queue = OneMessage { date: Some(date), ..OneMessage::default() };
+    session.accepted(&inbox());
+    session.append(&mut queue, None).unwrap();
+    assert!(sent.lines()[17].ends_with("+0000\" {4+}"), "{:?}", sent.lines());
+    assert!(matches!(queue.results[..], [AppendResult::Stored(_)]), "{:?}", queue.results);
+    session.acquaint(&inbox()).unwrap();
+    assert_eq!(sent.lines().len(), 19, "all was asked");
+}
+
+#[test]
+fn what_a_server_understands_is_asked_along_with_the_making_of_folders() {
+    let known = Known { refuses_empty: true, ..known() };
+    let answers = with_probes(&[NOOP_OK, NOOP_OK, NOOP_OK]);
+    let (begun, sent) = begin_known(&answers, Then::Silence, known);
+    let mut session = begun.unwrap();
+    let created = session.create_all(&[(WireName::new(*b"a"), None)], Some(&inbox())).unwrap();
+    assert!(created.ends[0].is_ok());
+    let lines = sent.lines();
+    assert_eq!(lines[2..7], [&PROBES[..], &["X3 CREATE \"a\""]].concat());
+    assert_eq!(session.probes_due(), Some(Asked::Dates));
+}
+
+#[test]
+fn append_of_nothing_that_was_stored_while_folders_were_made_is_told_though_the_line_is_lost() {
+    let known = Known { refuses_empty: true, ..known() };
+    let answers = [GREETING, PLUS, ABLE, NOOP_OK, b""];
+    let (begun, _) = begin_known(&answers, Then::Close, known.clone());
+    let mut session = begun.unwrap();
+    assert!(session.create_all(&[(WireName::new(*b"a"), None)], Some(&inbox())).is_err());
+    assert_eq!(known.kept.take(), [inbox()]);
+    let (begun, _) = begin_known(&answers, Then::Close, known.clone());
+    // Known is told of it: nothing more is asked on any connection.
+    assert!(begun.unwrap().acquaint(&inbox()).is_ok());
+    assert!(known.kept.take().is_empty());
 }
 
 #[test]
@@ -155,5 +223,5 @@ fn what_a_folder_that_cannot_be_had_answers_is_asked_again_about_another_one() {
     let answers = [GREETING, PLUS, ABLE, gone, gone, b"", gone, b"", gone, gone];
     let mut session = begin_known(&answers, Then::Silence, known).0.unwrap();
     assert!(session.prepare_all(&[inbox()], &[]).unwrap()[0].is_err());
-    assert!(session.begin_probing());
+    assert_eq!(session.probes_due(), Some(Asked::First));
 }

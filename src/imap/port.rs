@@ -220,8 +220,16 @@ impl Destination for Port<Adds> {
         self.session.create(folder, role)
     }
 
-    fn create_all(&mut self, folders: &[(WireName, Option<Role>)]) -> Result<Created, StoreError> {
-        self.session.create_all(folders)
+    fn create_all(
+        &mut self,
+        folders: &[(WireName, Option<Role>)],
+        acquaint: Option<&WireName>,
+    ) -> Result<Created, StoreError> {
+        self.session.create_all(folders, acquaint)
+    }
+
+    fn acquaint(&mut self, folder: &WireName) -> Result<(), StoreError> {
+        self.session.acquaint(folder)
     }
 
     fn subscribe_all(

@@ -287,17 +287,21 @@ impl Session {
         (ways.literal_plus || ways.literal_minus) && !is_stopped
     }
 
-    /// Tells whether probes are due, which they are once in a session.
-    pub(super) fn begin_probing(&mut self) -> bool {
+    /// What is to be asked by probes before the first message goes, each once in a session; nothing once
+    /// all was asked, or where nothing may be.
+    pub(super) fn probes_due(&mut self) -> Option<append::Asked> {
         let may = self.has_windows() && self.abilities.append.refuses_empty;
-        may && self.proof.begin_probing()
+        if may { self.proof.begin_probes() } else { None }
     }
 
-    /// Takes what was said to probes, if there were any.
-    pub(super) fn take_probes(&mut self, answers: &[Result<Reply, Refusal>], folder: &WireName) {
-        if !answers.is_empty() {
-            append::take_probes(answers, folder, &mut self.proof);
-        }
+    /// Takes what was said to probes.
+    pub(super) fn take_probes(
+        &mut self,
+        asked: append::Asked,
+        answers: &[Option<Result<Reply, Refusal>>],
+        folder: &WireName,
+    ) {
+        append::take_probes(asked, answers, folder, &mut self.proof);
     }
 
     /// Trials of flags, in folders that are opened and left again; none where they would be of no use.

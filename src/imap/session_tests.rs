@@ -341,6 +341,7 @@ fn search_gathers_all_lines() {
 #[derive(Default)]
 pub(super) struct OneMessage {
     pub(super) handed_out: bool,
+    pub(super) date: Option<String>,
     pub(super) results: Vec<AppendResult>,
 }
 
@@ -350,7 +351,7 @@ impl AppendQueue for OneMessage {
             ticket: Ticket(1),
             folder: Arc::new(inbox()),
             flags: FlagSet::new(),
-            date: None,
+            date: self.date.clone(),
             octets: 4,
             company: AppendMessage::ANY_COMPANY,
         };

@@ -187,12 +187,19 @@ pub trait Destination: Source {
     fn create(&mut self, folder: &WireName, role: Option<Role>) -> Result<(), StoreError>;
 
     /// Creates folders in this order, as [`create`](Self::create) does, without waiting for one before
-    /// the next is asked for, where the adapter can. Returns what became of each.
+    /// the next is asked for, where the adapter can. Returns what became of each. The folder `acquaint` is
+    /// there, and messages are to go there: an adapter may do along with this what
+    /// [`acquaint`](Self::acquaint) does.
     ///
     /// # Errors
     ///
     /// Those that end a connection; then nobody knows which of them were made.
-    fn create_all(&mut self, folders: &[(WireName, Option<Role>)]) -> Result<Created, StoreError> {
+    fn create_all(
+        &mut self,
+        folders: &[(WireName, Option<Role>)],
+        acquaint: Option<&WireName>,
+    ) -> Result<Created, StoreError> {
+        let _ = acquaint;
         let mut ends = Vec::new();
         for (folder, role) in folders {
             match self.create(folder, *role) {
@@ -201,6 +208,18 @@ pub trait Destination: Source {
             }
         }
         Ok(Created { ends, listing: None })
+    }
+
+    /// Finds out what the server understands of appends, to be called while something else is waited for.
+    /// The folder is there, and messages are to go there. Nothing is stored, unless the server stores what
+    /// its profile says that it refuses.
+    ///
+    /// # Errors
+    ///
+    /// Those that end a connection.
+    fn acquaint(&mut self, folder: &WireName) -> Result<(), StoreError> {
+        let _ = folder;
+        Ok(())
     }
 
     /// Subscribes to a folder. Twice is once.

@@ -47,6 +47,7 @@ use crate::store::AppendQueue;
 use crate::store::AppendWays;
 use crate::store::StoreError;
 
+pub(super) use crate::imap::append::probe::Asked;
 pub(super) use crate::imap::append::probe::commands as probes;
 pub(super) use crate::imap::append::probe::take as take_probes;
 pub(super) use crate::imap::append::proof::Proof;

@@ -31,6 +31,15 @@ const DATES: [&str; 4] = [
     "\"11-Feb-2020 01:02:03 -0100\"",
 ];
 
+/// What is asked at one go, before the first message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::imap) enum Asked {
+    /// Whether probes prove anything, and the system flags.
+    First,
+    /// Dates, once it is known that they do.
+    Dates,
+}
+
 /// What the answer to a probe proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Probe {
@@ -80,28 +89,56 @@ pub(super) fn begin(
     Ok(())
 }
 
-/// The commands that ask what [`begin`] asks, to be sent ahead in a session. Something has to be sent
-/// behind them, so that nothing of theirs is left to be read afterwards.
-pub(in crate::imap) fn commands(folder: &WireName) -> [Command; 2] {
-    first_flags().map(|flags| Command::new("APPEND").folder(folder).words(&flags).nothing())
+/// The commands that ask this, to be sent ahead in a session. Something has to be sent behind them, so that
+/// nothing of theirs is left to be read afterwards.
+pub(in crate::imap) fn commands(asked: Asked, folder: &WireName) -> Vec<Command> {
+    let arguments = match asked {
+        Asked::First => first_flags().to_vec(),
+        Asked::Dates => dates().map(|(arguments, _)| arguments).collect(),
+    };
+    let command = |words: &String| Command::new("APPEND").folder(folder).words(words).nothing();
+    arguments.iter().map(command).collect()
 }
 
-/// Concludes from the answers to [`commands`] what [`begin`] does.
+/// Concludes from the answers to [`commands`], none where there was none.
 pub(in crate::imap) fn take(
-    answers: &[Result<Reply, Refusal>],
+    asked: Asked,
+    answers: &[Option<Result<Reply, Refusal>>],
     folder: &WireName,
     proof: &mut Proof,
 ) {
+    let of = |answer: &Result<Reply, Refusal>| Probe::of(answer.as_ref().err());
     let answers: Vec<Probe> =
-        answers.iter().map(|answer| Probe::of(answer.as_ref().err())).collect();
+        answers.iter().map(|answer| answer.as_ref().map_or(Probe::Unclear, of)).collect();
     for _ in answers.iter().filter(|answer| **answer == Probe::Stored) {
         proof.kept().note(folder);
     }
-    conclude(&answers, folder, proof);
-    if answers.contains(&Probe::Unclear) {
-        // The folder cannot be had: what is asked about another one may prove something.
-        proof.probe_again();
+    match asked {
+        Asked::First => {
+            conclude(&answers, folder, proof);
+            if answers.contains(&Probe::Unclear) {
+                // The folder cannot be had: what is asked about another one may prove something.
+                proof.probe_again();
+            }
+        }
+        Asked::Dates => {
+            for ((_, line), answer) in dates().zip(&answers) {
+                if *answer == Probe::Understood {
+                    proof.accept(folder, &line);
+                }
+            }
+        }
     }
+}
+
+/// What asks about each kind of date: the arguments, and what is proved.
+fn dates() -> impl Iterator<Item = (String, Line)> {
+    let flags = system_flags();
+    let system = flag_list(&flags);
+    DATES.iter().filter_map(move |date| {
+        let kind = DateKind::of(Some(date))?;
+        Some((format!("{system} {date}"), Line::new(&flags, kind)))
+    })
 }
 
 fn first_flags() -> [String; 2] {
@@ -125,17 +162,13 @@ pub(super) fn go_on(
     proof: &mut Proof,
     coming: &[(WireName, FlagSet)],
 ) -> Result<(), StoreError> {
-    let flags = system_flags();
-    let system = flag_list(&flags);
     let mut lines: Vec<(WireName, Line)> = Vec::new();
     let mut questions = Vec::new();
     if proof.begin_dates() {
-        for date in DATES {
-            let Some(kind) = DateKind::of(Some(date)) else { continue };
-            let arguments = format!("{system} {date}");
+        for (arguments, line) in dates() {
             let place = (folder.clone(), mailbox.to_vec());
             questions.push(Question { place, arguments });
-            lines.push((folder.clone(), Line::new(&flags, kind)));
+            lines.push((folder.clone(), line));
         }
     }
     for (folder, flags) in coming {

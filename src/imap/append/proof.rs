@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::imap::append::probe::Asked;
 use crate::imap::known::Kept;
 use crate::mail::Flag;
 use crate::mail::FlagSet;
@@ -141,8 +142,18 @@ impl Proof {
                 .all(|flag| self.flags.contains(flag) || !is_new(flag))
     }
 
+    /// What is to be asked next before the first message goes: each once in a connection, and nothing once
+    /// a probe was stored.
+    pub(in crate::imap) fn begin_probes(&mut self) -> Option<Asked> {
+        if self.begin_probing() {
+            Some(Asked::First)
+        } else {
+            (self.trusts_probes() && self.begin_dates()).then_some(Asked::Dates)
+        }
+    }
+
     /// Tells whether probes are due, which they are once in a connection, as long as none was stored.
-    pub(in crate::imap) fn begin_probing(&mut self) -> bool {
+    pub(super) fn begin_probing(&mut self) -> bool {
         !self.kept.was_any() && !std::mem::replace(&mut self.probed, true)
     }
 }
