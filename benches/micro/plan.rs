@@ -5,6 +5,7 @@ use std::io::Cursor;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use mailferry::mail::FlagSet;
 use mailferry::mail::FolderName;
 use mailferry::mail::Timestamp;
 use mailferry::mail::Uid;
@@ -72,6 +73,7 @@ fn copy(pair: u32) -> Action {
         uids,
         messages: u64::from(MESSAGES_PER_PAIR),
         octets: 10_000_000,
+        flags: FlagSet::new(),
         recipe: 0,
         reason: Reason::NewAtSource,
     }

@@ -428,6 +428,8 @@ pub(super) fn at(side: Side) -> impl Fn(StoreError) -> Trouble {
 /// A leg of a pass, without messages.
 pub(super) fn leg<'a>(place: (usize, usize), todo: &PairTodo, recipe: &'a Recipe) -> Leg<'a> {
     let source = &todo.pair.source;
+    let planned = todo.sets.iter().flat_map(|set| set.flags.iter());
+    let given = planned.filter(|flag| !recipe.drop_flags.contains(flag));
     Leg {
         place,
         source_wire: source.wire.clone(),
@@ -436,6 +438,7 @@ pub(super) fn leg<'a>(place: (usize, usize), todo: &PairTodo, recipe: &'a Recipe
         uids: UidSet::new(),
         order: todo.pair.order,
         recipe,
+        flags: given.cloned().collect(),
         dates: todo.dates.clone(),
         company: todo.company.clone(),
         keep: 0,

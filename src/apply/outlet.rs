@@ -415,12 +415,16 @@ impl AppendQueue for Outlet<'_> {
     }
 
     fn coming(&self, each: &mut dyn FnMut(&WireName, &FlagSet)) {
-        self.pipe.waiting(&mut |passenger| {
-            if let Some(placing) = self.placing(passenger.leg) {
-                let (flags, _) = placing.target.permanent.storable(&passenger.flags);
+        let mut tell = |leg: usize, flags: &FlagSet| {
+            if let Some(placing) = self.placing(leg) {
+                let (flags, _) = placing.target.permanent.storable(flags);
                 each(&placing.target.folder, &flags);
             }
-        });
+        };
+        self.pipe.waiting(&mut |passenger| tell(passenger.leg, &passenger.flags));
+        for (number, leg) in self.legs.iter().enumerate() {
+            leg.each_flag().for_each(|flags| tell(number, &flags));
+        }
     }
 
     fn is_bulk(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::apply::outlet::{Company, Outlet, Passed, Poured};
 use crate::apply::pipe::Pipe;
 use crate::apply::placing::{Placing, Target};
 use crate::mail::{
-    InternalDate, MailboxId, Timestamp, Uid, UidOrder, UidSet, UidValidity, WireName,
+    FlagSet, InternalDate, MailboxId, Timestamp, Uid, UidOrder, UidSet, UidValidity, WireName,
 };
 use crate::plan::Recipe;
 use crate::state::{FolderId, RunId, StateError};
@@ -28,6 +28,8 @@ pub(super) struct Leg<'a> {
     pub uids: UidSet,
     pub order: UidOrder,
     pub recipe: &'a Recipe,
+    /// Flags that messages of its pair had when the plan was made, and are to get.
+    pub flags: FlagSet,
     /// Neighbours' dates, for messages that have none.
     pub dates: BTreeMap<Uid, InternalDate>,
     /// In what company messages go that were refused in a larger one.
@@ -37,6 +39,11 @@ pub(super) struct Leg<'a> {
 }
 
 impl Leg<'_> {
+    /// The flags, one by one: a server may understand one and not another.
+    pub(super) fn each_flag(&self) -> impl Iterator<Item = FlagSet> + '_ {
+        self.flags.iter().map(|flag| [flag.clone()].into_iter().collect())
+    }
+
     fn visit(&self) -> Visit<'_> {
         Visit { folder: &self.source_wire, uids: &self.uids, order: self.order }
     }

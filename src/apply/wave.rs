@@ -477,8 +477,8 @@ fn expected(groups: &[Group], ready: &[usize]) -> Vec<(usize, [Part; 1])> {
     ready.iter().filter(|&&number| !groups[number].proved).filter_map(part).collect()
 }
 
-/// Those of these folders to which messages go that have been read by now, and flags of these messages: each
-/// set once.
+/// Those of these folders to which messages go, and flags of these: those that the plan tells, and those of
+/// messages that have been read by now, each set once.
 fn coming(
     groups: &[Group],
     made: &[usize],
@@ -486,13 +486,16 @@ fn coming(
     pipe: &Pipe,
 ) -> Vec<(WireName, FlagSet)> {
     let mut coming = BTreeMap::new();
-    pipe.waiting(&mut |passenger| {
-        let number = legs[passenger.leg].place.0;
-        let is_new = !coming.contains_key(&passenger.flags) && coming.len() < COMING_MAX;
+    let mut add = |number: usize, flags: &FlagSet| {
+        let is_new = !coming.contains_key(flags) && coming.len() < COMING_MAX;
         if is_new && made.contains(&number) {
-            coming.insert(passenger.flags.clone(), number);
+            coming.insert(flags.clone(), number);
         }
-    });
+    };
+    for leg in legs {
+        leg.each_flag().for_each(|flags| add(leg.place.0, &flags));
+    }
+    pipe.waiting(&mut |passenger| add(legs[passenger.leg].place.0, &passenger.flags));
     coming.into_iter().map(|(flags, number)| (groups[number].wire.clone(), flags)).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
-use crate::mail::{FolderName, Timestamp, Uid, UidSet, WireName};
+use crate::mail::{FlagSet, FolderName, Timestamp, Uid, UidSet, WireName};
 use crate::plan::{
     Action, FolderPair, Header, LeftOut, Line, PlanFault, PlanLines, Reason, Recipe, Section,
     Totals,
@@ -34,6 +34,8 @@ pub struct Work {
 pub(super) struct CopySet {
     pub uids: UidSet,
     pub octets: u64,
+    /// Flags that they had when the plan was made.
+    pub flags: FlagSet,
     pub recipe: u32,
 }
 
@@ -74,8 +76,8 @@ impl Work {
 
     fn take_action(&mut self, action: Action) {
         match action {
-            Action::Copy { pair, uids, octets, recipe, .. } => {
-                self.copies.entry(pair).or_default().push(CopySet { uids, octets, recipe });
+            Action::Copy { pair, uids, octets, flags, recipe, .. } => {
+                self.copies.entry(pair).or_default().push(CopySet { uids, octets, flags, recipe });
             }
             Action::Skip { messages, reason, .. } => {
                 *self.skipped.entry(reason).or_default() += messages;

@@ -38,6 +38,10 @@ pub enum Action {
         messages: u64,
         /// Their octets, as the source tells sizes.
         octets: u64,
+        /// Flags that they had when the plan was made: the destination is asked about these before the first
+        /// message goes. Each message gets those that it has when it is copied.
+        #[serde(default, skip_serializing_if = "FlagSet::is_empty")]
+        flags: FlagSet,
         /// How they are treated.
         recipe: u32,
         /// Why.

@@ -22,10 +22,11 @@ impl Action {
     #[must_use]
     pub fn cut(self, octets_of: &mut dyn FnMut(&UidSet) -> u64) -> Vec<Self> {
         match self {
-            Self::Copy { pair, ref uids, recipe, reason, .. } => {
+            Self::Copy { pair, ref uids, ref flags, recipe, reason, .. } => {
                 let part = |uids: UidSet| {
                     let (messages, octets) = (uids.len(), octets_of(&uids));
-                    Self::Copy { pair, uids, messages, octets, recipe, reason }
+                    let flags = flags.clone();
+                    Self::Copy { pair, uids, messages, octets, flags, recipe, reason }
                 };
                 match parts(&self, uids) {
                     Some(parts) => parts.into_iter().map(part).collect(),
@@ -91,6 +92,7 @@ mod tests {
             uids: odd(count),
             messages: count.into(),
             octets: u64::from(count) * 7,
+            flags: [Flag::Seen].into_iter().collect(),
             recipe: 1,
             reason: Reason::NewAtSource,
         }

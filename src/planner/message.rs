@@ -1,6 +1,7 @@
 //! Which messages of a folder group are copied, left out or blocked, and whose flags change.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::mail::Flag;
 use crate::mail::FlagSet;
@@ -42,6 +43,9 @@ const SET_OCTETS_MAX: usize = 60_000;
 
 /// Ranges in a set that are sure to fit: two numbers of ten digits, a colon and a comma each.
 const SET_RANGES_MAX: usize = SET_OCTETS_MAX / 22;
+
+/// Most flags that an action tells of its messages.
+const FLAGS_TOLD_MAX: usize = 32;
 
 /// What is known of a group beside what matching found.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +114,7 @@ pub fn plan_group(
         pair: group.first_pair,
         counts: Counts::default(),
         copies: Run::default(),
+        copied_flags: BTreeSet::new(),
         turned: Vec::new(),
         skips: BTreeMap::new(),
         flags: BTreeMap::new(),
@@ -229,6 +234,8 @@ struct GroupPlanner<'a> {
     pair: u32,
     counts: Counts,
     copies: Run,
+    /// The sets of flags of these messages.
+    copied_flags: BTreeSet<FlagsId>,
     /// Copies of the pair so far, where the newest go first.
     turned: Vec<Action>,
     skips: BTreeMap<Reason, Run>,
@@ -279,6 +286,7 @@ impl GroupPlanner<'_> {
         }
         self.copies.reason = Some(reason);
         self.copies.push(entry);
+        self.copied_flags.insert(entry.flags());
         self.counts.copies += 1;
         self.counts.octets = self.counts.octets.saturating_add(entry.size().unwrap_or(0));
         let undeleted = self.rules.messages.deleted == Deleted::Undelete;
@@ -299,6 +307,7 @@ impl GroupPlanner<'_> {
             uids: run.uids,
             messages: run.messages,
             octets: run.octets,
+            flags: self.told_flags(),
             recipe: self.recipe,
             reason,
         };
@@ -306,6 +315,19 @@ impl GroupPlanner<'_> {
             UidOrder::OldestFirst => (self.each)(copy),
             UidOrder::NewestFirst => self.turned.push(copy),
         }
+    }
+
+    /// The flags of the messages of an action, as many as a line has room for.
+    fn told_flags(&mut self) -> FlagSet {
+        let sets = std::mem::take(&mut self.copied_flags);
+        let flags = sets.iter().flat_map(|id| self.facts.source_flags.get(*id).iter());
+        let mut told = FlagSet::new();
+        for flag in flags {
+            if told.len() < FLAGS_TOLD_MAX {
+                told.insert(flag.clone());
+            }
+        }
+        told
     }
 
     fn block(&mut self, entry: &Entry, limit: Option<u64>, reason: Reason) {

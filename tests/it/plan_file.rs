@@ -117,7 +117,8 @@ fn writer(header: Header) -> PlanWriter {
 
 fn copy(pair: u32, set: &str, octets: u64) -> Action {
     let (uids, reason) = (uids(set), Reason::NewAtSource);
-    Action::Copy { pair, messages: uids.len(), uids, octets, recipe: 0, reason }
+    let flags = FlagSet::new();
+    Action::Copy { pair, messages: uids.len(), uids, octets, flags, recipe: 0, reason }
 }
 
 fn evening_pairs() -> Vec<FolderPair> {
@@ -289,6 +290,7 @@ fn a_million_messages_are_written_and_read_a_line_at_a_time() {
         messages: set.len(),
         uids: set,
         octets: 8_000_000_000,
+        flags: FlagSet::new(),
         recipe: 0,
         reason: Reason::NewAtSource,
     };

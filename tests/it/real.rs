@@ -5,6 +5,7 @@ mod bulk;
 mod codes;
 mod compress;
 mod cut;
+mod flags;
 mod killed;
 mod late;
 mod limits;

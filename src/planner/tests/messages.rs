@@ -289,6 +289,29 @@ fn missing_messages_are_one_line_with_their_octets() {
 }
 
 #[test]
+fn copies_tell_the_flags_of_their_own_messages_as_far_as_there_is_room() {
+    let mut world = world("1:a 2:b 3:c 4:d", "9:d");
+    world.state.as_mut().unwrap().insert((0, 3), (8, Some(FlagSet::new())));
+    let set = |words: &str| -> FlagSet {
+        words.split(' ').filter_map(|word| Flag::from_wire(word.as_bytes())).collect()
+    };
+    for (mail, flags) in world.source.iter_mut().zip(["\\Seen $A", "$B", "$C", "$D"]) {
+        mail.flags = set(flags);
+    }
+    let told = |world: &World| -> Vec<FlagSet> {
+        let flags = |action: &Action| match action {
+            Action::Copy { flags, .. } => Some(flags.clone()),
+            _ => None,
+        };
+        world.plan().actions.iter().filter_map(flags).collect()
+    };
+    assert_eq!(told(&world), [set("\\Seen $A $B"), set("$C")]);
+    world.source[2].flags =
+        (0..40).filter_map(|n| Flag::from_wire(format!("k{n}").as_bytes())).collect();
+    assert_eq!(told(&world)[1].len(), 32);
+}
+
+#[test]
 fn copies_keep_the_order_of_source_uids_whatever_their_reasons() {
     let mut world = world("1:a 2:b 3:c", "");
     world.state.as_mut().unwrap().insert((0, 2), (9, Some(FlagSet::new())));

@@ -1,0 +1,54 @@
+//! Flags of messages that are to come are asked about before the first of them goes.
+
+use crate::real::mailbox::{ANN, Servers, leave_a_gap, put};
+use crate::support::mail;
+
+/// Messages of each folder: more than are on their way when it is opened.
+const MESSAGES: u32 = 40;
+
+/// How many commands come before the first that this holds of.
+fn before(commands: &[String], what: impl Fn(&str) -> bool) -> usize {
+    let found = commands.iter().position(|command| what(command));
+    found.unwrap_or_else(|| panic!("not among {commands:#?}"))
+}
+
+#[test]
+fn flag_of_the_last_message_is_known_before_the_first_one_goes() {
+    for (profile, folder, question) in [
+        // A folder that was made a moment ago; and one that was there, by an append of nothing.
+        ("generic", "INBOX.Late", "UID STORE 2147480000 +FLAGS.SILENT ($Late)"),
+        ("dovecot", "INBOX", "APPEND \"INBOX\" ($Late) {0+}"),
+    ] {
+        let servers = Servers::start();
+        let source = folder.trim_start_matches("INBOX.");
+        let mut client = servers.old.login(ANN);
+        if source != "INBOX" {
+            client.create(source);
+        }
+        for number in 0..MESSAGES {
+            put(&mut client, source, &mail::sample_of(number, 300));
+        }
+        client.select(source);
+        client.store(&MESSAGES.to_string(), "+FLAGS ($Late)");
+        leave_a_gap(&mut client);
+        let mut watched = servers.watched(ANN, ANN);
+        let more = &mut watched.job.destination.more;
+        more.push_str(&format!("profile = \"{profile}\"\n"));
+        watched.job.write();
+        watched.job.plan();
+        watched.job.apply().ends(0);
+        assert_eq!(servers.new.login(ANN).status(folder, "MESSAGES"), u64::from(MESSAGES));
+        let commands = watched.destination.commands();
+        let asked = before(&commands, |command| command.starts_with(question));
+        let append = format!("APPEND \"{folder}\"");
+        let first =
+            before(&commands, |command| command.starts_with(&append) && !command.contains("{0+}"));
+        assert!(asked < first, "{profile}: {commands:#?}");
+        // It waited for nothing when it came.
+        let late = |command: &&String| command.starts_with(&append) && command.contains("$Late");
+        let sent = commands.iter().rfind(late).unwrap();
+        let (_, own) = sent.rsplit_once("$Late").unwrap();
+        let (_, octets) = own.split_once('{').unwrap();
+        assert!(octets.split('}').next().unwrap().ends_with('+'), "{profile}: {sent}");
+    }
+}
