@@ -19,7 +19,7 @@ use crate::apply::run::{Run, telling};
 use crate::apply::visit::{Rows, States, Visited};
 use crate::mail::{FlagSet, Side, Uid, UidOrder, UidSet, WireName};
 use crate::store::{
-    FolderState, HeaderFields, Items, MissingWhy, Part, StoreError, Survey, VisitSink,
+    Coming, FolderState, HeaderFields, Items, MissingWhy, Part, StoreError, Survey, VisitSink,
 };
 
 /// What the speed of the source's line is told from, in octets: as much as a line takes that is just so
@@ -141,8 +141,8 @@ impl<'r> Run<'r> {
                 .filter(is_there)
                 .partition(|&number| groups[number].listed_empty);
             let coming = match shares.first() {
-                Some((_, legs)) if !made.is_empty() => coming(groups, &made, legs, pipe),
-                _ => Vec::new(),
+                Some((_, legs)) => coming(groups, (&made, &empty), legs, pipe),
+                None => Vec::new(),
             };
             let mut ready = run.open_fresh(groups, &empty, &coming)?;
             ready.extend(run.open_known(groups, &other)?);
@@ -221,7 +221,7 @@ impl<'r> Run<'r> {
         &mut self,
         groups: &mut [Group],
         numbers: &[usize],
-        coming: &[(WireName, FlagSet)],
+        coming: &[Coming],
     ) -> Result<Vec<usize>, Trouble> {
         if numbers.is_empty() {
             return Ok(Vec::new());
@@ -477,18 +477,18 @@ fn expected(groups: &[Group], ready: &[usize]) -> Vec<(usize, [Part; 1])> {
     ready.iter().filter(|&&number| !groups[number].proved).filter_map(part).collect()
 }
 
-/// Those of these folders to which messages go, and flags of these: those that the plan tells, and those of
-/// messages that have been read by now, each set once.
+/// Flags of messages that go to these empty folders, some of which were made a moment ago: those that the plan
+/// tells, and those of messages that have been read by now, each set once.
 fn coming(
     groups: &[Group],
-    made: &[usize],
+    (made, empty): (&[usize], &[usize]),
     legs: &[Leg<'_>],
     pipe: &Pipe,
-) -> Vec<(WireName, FlagSet)> {
+) -> Vec<Coming> {
     let mut coming = BTreeMap::new();
     let mut add = |number: usize, flags: &FlagSet| {
         let is_new = !coming.contains_key(flags) && coming.len() < COMING_MAX;
-        if is_new && made.contains(&number) {
+        if is_new && empty.contains(&number) {
             coming.insert(flags.clone(), number);
         }
     };
@@ -496,7 +496,11 @@ fn coming(
         leg.each_flag().for_each(|flags| add(leg.place.0, &flags));
     }
     pipe.waiting(&mut |passenger| add(legs[passenger.leg].place.0, &passenger.flags));
-    coming.into_iter().map(|(flags, number)| (groups[number].wire.clone(), flags)).collect()
+    let told = |(flags, number): (FlagSet, usize)| {
+        let (folder, is_made) = (groups[number].wire.clone(), made.contains(&number));
+        Coming { folder, is_made, flags }
+    };
+    coming.into_iter().map(told).collect()
 }
 
 /// The numbers of folders with work that nothing speaks against, of those that are asked for.

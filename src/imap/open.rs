@@ -16,13 +16,13 @@ use crate::imap::session::OpenFolder;
 use crate::imap::session::Reply;
 use crate::imap::session::Session;
 use crate::mail::Flag;
-use crate::mail::FlagSet;
 use crate::mail::MailboxId;
 use crate::mail::ModSeq;
 use crate::mail::PermanentFlags;
 use crate::mail::Uid;
 use crate::mail::UidValidity;
 use crate::mail::WireName;
+use crate::store::Coming;
 use crate::store::FolderState;
 use crate::store::ResponseCode;
 use crate::store::StoreError;
@@ -41,6 +41,8 @@ pub(super) enum Access {
 enum Purpose {
     /// To open the folder at this place.
     Open(usize),
+    /// To open it only to be read, before that.
+    Peek(usize),
     /// To find out about flags, in the folder at this place: the trial of this number.
     Trial { place: usize, number: usize },
     /// To find out about appends.
@@ -63,6 +65,12 @@ impl Opening {
     fn add(&mut self, command: Command, purpose: Purpose) {
         self.commands.push(command);
         self.purposes.push(purpose);
+    }
+
+    fn try_out(&mut self, place: usize, trials: Vec<(usize, Command)>) {
+        for (number, trial) in trials {
+            self.add(trial, Purpose::Trial { place, number });
+        }
     }
 }
 
@@ -152,7 +160,7 @@ impl Session {
     pub(super) fn prepare_all(
         &mut self,
         folders: &[WireName],
-        coming: &[(WireName, FlagSet)],
+        coming: &[Coming],
     ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
         let mut states: Vec<Option<FolderState>> = vec![None; folders.len()];
         let Opening { commands, purposes, asked, mut trials } = self.opening(folders, coming);
@@ -175,6 +183,10 @@ impl Session {
             match purposes[at] {
                 Purpose::Probe => probes.push(Some(answer)),
                 Purpose::Trial { .. } | Purpose::Leave => session.set_open(None),
+                Purpose::Peek(place) => {
+                    session.set_open(None);
+                    open = answer.is_ok().then_some(place);
+                }
                 Purpose::Open(place) => {
                     session.set_open(None);
                     open = answer.is_ok().then_some(place);
@@ -227,7 +239,7 @@ impl Session {
 
     /// What to send to open folders for writing, one after the other. What is to be known before the first
     /// message goes takes no round trip of its own.
-    fn opening(&mut self, folders: &[WireName], coming: &[(WireName, FlagSet)]) -> Opening {
+    fn opening(&mut self, folders: &[WireName], coming: &[Coming]) -> Opening {
         let trials = self.trials();
         let (commands, purposes) = (Vec::new(), Vec::new());
         let mut opening = Opening { commands, purposes, asked: None, trials };
@@ -248,11 +260,15 @@ impl Session {
             if !trials.is_empty() && !is_new {
                 opening.add(Command::new("UNSELECT"), Purpose::Leave);
             }
-            opening.add(open, Purpose::Open(place));
-            for (number, trial) in trials {
-                opening.add(trial, Purpose::Trial { place, number });
+            is_new = coming.iter().any(|coming| coming.is_made && coming.folder == *folder);
+            if !is_new && !trials.is_empty() {
+                opening.add(self.to_open(folder, Access::Read), Purpose::Peek(place));
+                opening.try_out(place, trials);
+                opening.add(open, Purpose::Open(place));
+            } else {
+                opening.add(open, Purpose::Open(place));
+                opening.try_out(place, trials);
             }
-            is_new = coming.iter().any(|(name, _)| name == folder);
         }
         if let Some(first) = first.filter(|_| self.can_unselect()) {
             opening.asked = self.probes_due().map(|asked| (asked, first));

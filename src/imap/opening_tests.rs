@@ -5,7 +5,7 @@ use crate::imap::known::Known;
 use crate::imap::scripted::Then;
 use crate::imap::session_tests::{GREETING, NOOP_OK, OneMessage, PLUS, begin_known, inbox, known};
 use crate::mail::{Flag, FlagSet, WireName};
-use crate::store::AppendResult;
+use crate::store::{AppendResult, Coming};
 
 /// What a server with windows says to a login, to the opening of an empty folder, to what it does not
 /// understand, and to what it does not do.
@@ -128,12 +128,16 @@ fn append_of_nothing_that_was_stored_is_told_though_the_line_is_lost_behind_it()
 }
 
 /// Two folders, and flags of messages that are coming.
-fn two_folders(coming: &[(usize, &str)]) -> ([WireName; 2], Vec<(WireName, FlagSet)>) {
+fn two_folders(coming: &[(usize, &str)]) -> ([WireName; 2], Vec<Coming>) {
     let folders = [WireName::new(*b"a"), WireName::new(*b"b")];
     let flags = |words: &str| -> FlagSet {
         words.split(' ').filter_map(|word| Flag::from_wire(word.as_bytes())).collect()
     };
-    let coming = coming.iter().map(|(at, words)| (folders[*at].clone(), flags(words))).collect();
+    let coming = coming.iter().map(|(at, words)| {
+        let folder = folders[*at].clone();
+        Coming { folder, is_made: true, flags: flags(words) }
+    });
+    let coming = coming.collect();
     (folders, coming)
 }
 
@@ -214,6 +218,36 @@ fn nothing_is_tried_while_a_folder_may_be_open_that_is_not_meant() {
     assert!(session.prepare_all(&folders[..1], &coming).unwrap()[0].is_err());
     assert_eq!(sent.lines()[3..5], ["X1 UNSELECT", "X2 SELECT \"a\""]);
     assert_eq!(session.trials().in_folder(&folders[0], &coming).len(), 3, "nothing was learned");
+}
+
+#[test]
+fn a_folder_that_was_there_is_open_only_to_be_read_while_flags_are_tried() {
+    let (folders, mut coming) = two_folders(&[(0, "$One"), (1, "$Two")]);
+    coming[0].is_made = false;
+    let first = [SELECTED, BAD, NOOP_OK, NOOP_OK, SELECTED];
+    for (peeked, proved) in [(SELECTED, true), (NO, false)] {
+        let then = [NOOP_OK, SELECTED, NOOP_OK, NOOP_OK];
+        let answers = [&[GREETING, PLUS, ABLE, peeked], &first[1..], &then].concat();
+        let (begun, sent) = begin_known(&answers, Then::Silence, known());
+        let mut session = begun.unwrap();
+        let prepared = session.prepare_all(&folders, &coming).unwrap();
+        assert!(prepared.iter().all(Result::is_ok));
+        let expected = [
+            "X1 EXAMINE \"a\"",
+            "X2 UID STORE 2147480000 +FLAGS.SILENT (\\Mailferry-Probe)",
+            "X3 UID STORE 2147480000 +FLAGS.SILENT (\\Answered \\Draft \\Flagged \\Seen)",
+            "X4 UID STORE 2147480000 +FLAGS.SILENT ($One)",
+            "X5 SELECT \"a\"",
+            "X6 UNSELECT",
+            "X7 SELECT \"b\"",
+            "X8 UID STORE 2147480000 +FLAGS.SILENT ($Two)",
+            "X9 UNSELECT",
+        ];
+        assert_eq!(sent.lines()[2..], expected);
+        // What is said while it is not open counts for nothing.
+        let again = session.trials().in_folder(&folders[0], &coming);
+        assert_eq!(again.len(), if proved { 0 } else { 3 });
+    }
 }
 
 #[test]

@@ -30,7 +30,6 @@ use crate::imap::server::Server;
 use crate::imap::session::Session;
 use crate::limit::Gate;
 use crate::limit::Slot;
-use crate::mail::FlagSet;
 use crate::mail::Role;
 use crate::mail::Side;
 use crate::mail::UidSet;
@@ -39,6 +38,7 @@ use crate::store;
 use crate::store::Abilities;
 use crate::store::AppendOutcome;
 use crate::store::AppendQueue;
+use crate::store::Coming;
 use crate::store::Compression;
 use crate::store::Connect;
 use crate::store::Created;
@@ -250,7 +250,7 @@ impl Destination for Port<Adds> {
     fn prepare_all(
         &mut self,
         folders: &[WireName],
-        coming: &[(WireName, FlagSet)],
+        coming: &[Coming],
     ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
         self.session.prepare_all(folders, coming)
     }

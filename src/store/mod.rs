@@ -176,6 +176,17 @@ pub struct Created {
     pub listing: Option<Listing>,
 }
 
+/// Flags of messages that are to go to a folder, which was listed as empty a moment ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coming {
+    /// The folder.
+    pub folder: WireName,
+    /// It was created by us, also a moment ago.
+    pub is_made: bool,
+    /// The flags.
+    pub flags: FlagSet,
+}
+
 /// Adds mail, folders and subscriptions, and changes flags. Reading back comes with it.
 pub trait Destination: Source {
     /// Creates one folder, with a special use where the server can (RFC 6154 §3). Parents are not
@@ -259,9 +270,8 @@ pub trait Destination: Source {
     fn prepare(&mut self, folder: &WireName) -> Result<FolderState, StoreError>;
 
     /// Opens empty folders as [`prepare`](Self::prepare) does, without waiting for one before the next
-    /// is asked for, where the adapter can. Returns the state of each. `coming` are those of these
-    /// folders that were created a moment ago and are empty, and flags of messages that are to go
-    /// there: an adapter may find out about them.
+    /// is asked for, where the adapter can. Returns the state of each. `coming` are flags of
+    /// messages that are to go there: an adapter may find out about them.
     ///
     /// # Errors
     ///
@@ -269,7 +279,7 @@ pub trait Destination: Source {
     fn prepare_all(
         &mut self,
         folders: &[WireName],
-        coming: &[(WireName, FlagSet)],
+        coming: &[Coming],
     ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
         let _ = coming;
         let mut prepared = Vec::new();

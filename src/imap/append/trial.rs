@@ -2,9 +2,10 @@
 //!
 //! A UID that is not there is ignored without a word (RFC 9051 §6.4.9), but the flags that it was to
 //! get are read: Dovecot, Cyrus and Courier refuse the same ones here and in APPEND. Only folders are tried
-//! in that were created a moment ago and listed as empty then, and nothing is tried that could cost a
-//! message: whatever a server makes of that UID, no mail can be lost. The first trial has a flag that no
-//! server knows: where that is not answered BAD, nothing is proved.
+//! in that were listed as empty a moment ago, and nothing is tried that could cost a message: whatever a
+//! server makes of that UID, no mail can be lost. A folder that was not created by us as well is open only to
+//! be read meanwhile, where Cyrus refuses all of it, which proves nothing. The first trial has a flag that
+//! no server knows: where that is not answered BAD, nothing is proved.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +17,7 @@ use crate::imap::request::Command;
 use crate::mail::Flag;
 use crate::mail::FlagSet;
 use crate::mail::WireName;
+use crate::store::Coming;
 use crate::store::Refusal;
 
 /// Flags for a message that is not there: no folder comes as far, least of all a new one. Not the highest
@@ -75,13 +77,13 @@ impl Trials {
     pub(in crate::imap) fn in_folder(
         &mut self,
         folder: &WireName,
-        coming: &[(WireName, FlagSet)],
+        coming: &[Coming],
     ) -> Vec<(usize, Command)> {
         let mut commands = Vec::new();
         if !self.may {
             return commands;
         }
-        for (_, flags) in coming.iter().filter(|(of, _)| of == folder) {
+        for Coming { flags, .. } in coming.iter().filter(|coming| coming.folder == *folder) {
             if !self.is_to_be_tried(flags) {
                 continue;
             }
@@ -169,6 +171,10 @@ mod tests {
         WireName::new(*b"INBOX")
     }
 
+    fn coming(flags: FlagSet) -> Coming {
+        Coming { folder: folder(), is_made: true, flags }
+    }
+
     fn flags(words: &str) -> FlagSet {
         words.split_whitespace().filter_map(|word| Flag::from_wire(word.as_bytes())).collect()
     }
@@ -183,7 +189,7 @@ mod tests {
 
     /// Asks about these flags, one by one. Answers are OK, BAD, NO, `later`, or none.
     fn try_out(proof: &mut Proof, words: &str, answers: &str) -> usize {
-        let coming: Vec<_> = words.split_whitespace().map(|word| (folder(), flags(word))).collect();
+        let coming: Vec<_> = words.split_whitespace().map(|word| coming(flags(word))).collect();
         let mut trials = Trials::new(proof, true);
         let asked = trials.in_folder(&folder(), &coming).len();
         for (number, answer) in answers.split_whitespace().enumerate() {
@@ -263,7 +269,7 @@ mod tests {
         assert_eq!(try_out(&mut begun(), "\\Deleted", ""), 0);
         assert!(!is_proved(&begun(), "\\Deleted"));
         let many: String = (0..20).map(|at| format!("${at}{} ", "k".repeat(150))).collect();
-        let coming = [(folder(), flags(&many))];
+        let coming = [coming(flags(&many))];
         assert_eq!(Trials::new(&begun(), true).in_folder(&folder(), &coming).len(), 0);
         assert!(Trials::new(&begun(), false).in_folder(&folder(), &coming).is_empty());
         assert!(Trials::new(&begun(), true).in_folder(&folder(), &[]).is_empty());

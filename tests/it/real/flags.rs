@@ -15,8 +15,10 @@ fn before(commands: &[String], what: impl Fn(&str) -> bool) -> usize {
 #[test]
 fn flag_of_the_last_message_is_known_before_the_first_one_goes() {
     for (profile, folder, question) in [
-        // A folder that was made a moment ago; and one that was there, by an append of nothing.
+        // A folder that was made a moment ago, and one that was there, which is open only to be read; and, by an
+        // append of nothing, one that holds mail.
         ("generic", "INBOX.Late", "UID STORE 2147480000 +FLAGS.SILENT ($Late)"),
+        ("generic", "INBOX", "UID STORE 2147480000 +FLAGS.SILENT ($Late)"),
         ("dovecot", "INBOX", "APPEND \"INBOX\" ($Late) {0+}"),
     ] {
         let servers = Servers::start();
@@ -31,19 +33,30 @@ fn flag_of_the_last_message_is_known_before_the_first_one_goes() {
         client.select(source);
         client.store(&MESSAGES.to_string(), "+FLAGS ($Late)");
         leave_a_gap(&mut client);
+        let there = u32::from(profile == "dovecot");
+        for number in 0..there {
+            put(&mut servers.new.login(ANN), folder, &mail::sample_of(1_000 + number, 300));
+        }
         let mut watched = servers.watched(ANN, ANN);
         let more = &mut watched.job.destination.more;
         more.push_str(&format!("profile = \"{profile}\"\n"));
         watched.job.write();
         watched.job.plan();
         watched.job.apply().ends(0);
-        assert_eq!(servers.new.login(ANN).status(folder, "MESSAGES"), u64::from(MESSAGES));
+        let messages = servers.new.login(ANN).status(folder, "MESSAGES");
+        assert_eq!(messages, u64::from(MESSAGES + there));
         let commands = watched.destination.commands();
         let asked = before(&commands, |command| command.starts_with(question));
         let append = format!("APPEND \"{folder}\"");
         let first =
             before(&commands, |command| command.starts_with(&append) && !command.contains("{0+}"));
         assert!(asked < first, "{profile}: {commands:#?}");
+        if question.starts_with("UID STORE") {
+            let opens = |command: &&String| command.contains(&format!(" \"{folder}\""));
+            let opened = commands[..asked].iter().rfind(opens).unwrap();
+            let verb = if folder == "INBOX" { "EXAMINE" } else { "SELECT" };
+            assert!(opened.starts_with(verb), "{opened}");
+        }
         // It waited for nothing when it came.
         let late = |command: &&String| command.starts_with(&append) && command.contains("$Late");
         let sent = commands.iter().rfind(late).unwrap();
