@@ -157,6 +157,9 @@ impl InternalDate {
 
     /// Writes the date for an APPEND command, quoted; nothing where it may not be sent as it is.
     ///
+    /// The day has two digits always, one of the two ways to write it (`date-day-fixed` of RFC 9051 §9): a
+    /// server that understands one of these dates understands all of them, but for the zone.
+    ///
     /// Sent are only valid dates from 1971-01-01 to one day after `now`; a zone outside of -1200 to
     /// +1400 is converted to UTC. What servers make of other dates was measured: mail lands in 2065.
     #[must_use]
@@ -173,12 +176,7 @@ impl InternalDate {
         let zone = offset.unsigned_abs();
         let mut written = String::with_capacity(WRITTEN_OCTETS);
         written.push('"');
-        if local.day() < 10 {
-            written.push(' ');
-            written.push(digit(local.day().unsigned_abs()));
-        } else {
-            push_two(&mut written, local.day().unsigned_abs());
-        }
+        push_two(&mut written, local.day().unsigned_abs());
         written.push('-');
         written.push_str(month);
         written.push('-');
@@ -198,14 +196,10 @@ impl InternalDate {
     }
 }
 
-/// The last digit of a number.
-fn digit(number: u8) -> char {
-    char::from(b'0' + number % 10)
-}
-
+/// Writes a number below 100 as two digits.
 fn push_two(written: &mut String, number: u8) {
-    written.push(digit(number / 10));
-    written.push(digit(number));
+    written.push(char::from(b'0' + number / 10 % 10));
+    written.push(char::from(b'0' + number % 10));
 }
 
 fn zone_minutes(zone: &str) -> Option<i16> {
@@ -267,7 +261,7 @@ mod tests {
     #[test]
     fn only_dates_that_servers_keep_are_sent() {
         let send = |text: &str| InternalDate::from_wire(text.as_bytes()).unwrap().to_append(NOW);
-        assert_eq!(send("7-Feb-1994 21:52:25 -0800").unwrap(), "\" 7-Feb-1994 21:52:25 -0800\"");
+        assert_eq!(send("7-Feb-1994 21:52:25 -0800").unwrap(), "\"07-Feb-1994 21:52:25 -0800\"");
         assert_eq!(send("17-Jul-1996 02:44:25 +1500").unwrap(), "\"16-Jul-1996 11:44:25 +0000\"");
         assert_eq!(send("31-Dec-1970 23:59:59 +0000"), None);
         assert_eq!(send("1-Jan-0024 00:00:00 +0000"), None);

@@ -39,8 +39,6 @@ pub(super) enum DateKind {
     Absent,
     /// A date.
     Present {
-        /// The day has one digit, and a blank before it.
-        one_digit: bool,
         /// The zone is west of UTC.
         west: bool,
     },
@@ -70,18 +68,17 @@ impl DateKind {
     pub(super) fn of(date: Option<&str>) -> Option<Self> {
         let Some(date) = date else { return Some(Self::Absent) };
         let octets = date.as_bytes();
-        let shape = b"\"?9-Aaa-9999 99:99:99 +9999\"";
+        let shape = b"\"99-Aaa-9999 99:99:99 +9999\"";
         let fits = octets.len() == DATE_OCTETS
             && octets.iter().zip(shape).enumerate().all(|(at, (octet, shape))| match shape {
                 b'9' => octet.is_ascii_digit(),
-                b'?' => *octet == b' ' || octet.is_ascii_digit(),
                 b'A' => octet.is_ascii_uppercase(),
                 b'a' => octet.is_ascii_lowercase(),
                 // The colons, blanks, dashes and quotes are themselves; only the zone has a choice.
                 b'+' if at == 22 => matches!(octet, b'+' | b'-'),
                 same => octet == same,
             });
-        fits.then(|| Self::Present { one_digit: octets[1] == b' ', west: octets[22] == b'-' })
+        fits.then(|| Self::Present { west: octets[22] == b'-' })
     }
 }
 
@@ -218,8 +215,7 @@ mod tests {
             for zone in [-720, -1, 0, 330, 840] {
                 let date = InternalDate::new(Timestamp::from_seconds(seconds), zone);
                 let written = date.to_append(now).unwrap();
-                let one_digit = written.starts_with("\" ");
-                let expected = DateKind::Present { one_digit, west: zone < 0 };
+                let expected = DateKind::Present { west: zone < 0 };
                 assert_eq!(DateKind::of(Some(&written)), Some(expected), "{written}");
             }
         }
@@ -230,13 +226,14 @@ mod tests {
         assert_eq!(DateKind::of(None), Some(DateKind::Absent));
         for text in [
             "",
-            " 1-Feb-2020 00:00:00 +0000",
-            "\" 1-Feb-2020 00:00:00 +0000",
-            "\" 1-Feb-2020 00:00:00 +0000\" ",
-            "\" 1-Feb-2020 00:00:00\r\n0000\"",
+            "01-Feb-2020 00:00:00 +0000",
+            "\"01-Feb-2020 00:00:00 +0000",
+            "\"01-Feb-2020 00:00:00 +0000\" ",
+            "\" 1-Feb-2020 00:00:00 +0000\"",
+            "\"01-Feb-2020 00:00:00\r\n0000\"",
             "\"1x-Feb-2020 00:00:00 +0000\"",
-            "\" 1-FEB-2020 00:00:00 +0000\"",
-            "\" 1-Feb-2020 00-00-00 +0000\"",
+            "\"01-FEB-2020 00:00:00 +0000\"",
+            "\"01-Feb-2020 00-00-00 +0000\"",
         ] {
             assert_eq!(DateKind::of(Some(text)), None, "{text}");
         }
@@ -250,7 +247,7 @@ mod tests {
             let flags = flags.filter_map(|flag| crate::mail::Flag::from_wire(flag.as_bytes()));
             Line::new(&flags.collect(), date)
         };
-        let dated = DateKind::Present { one_digit: false, west: false };
+        let dated = DateKind::Present { west: false };
         let mut proof = Proof::default();
         proof.accept(&inbox, &line("\\Seen $A", dated));
         proof.accept(&inbox, &line("\\Draft", DateKind::Absent));
@@ -258,7 +255,7 @@ mod tests {
         assert!(proof.covers(&inbox, &line("", DateKind::Absent)));
         assert!(!proof.covers(&inbox, &line("$a", dated)), "another spelling");
         assert!(!proof.covers(&inbox, &line("\\Flagged", dated)));
-        let west = DateKind::Present { one_digit: false, west: true };
+        let west = DateKind::Present { west: true };
         assert!(!proof.covers(&inbox, &line("", west)));
         assert!(!proof.covers(&other, &line("", dated)));
         proof.accept_mailbox(&other);
