@@ -12,7 +12,7 @@ use crate::apply::pass;
 use crate::apply::pass::{Leg, Pass, Reading};
 use crate::apply::run::Run;
 use crate::apply::spelling::Spellings;
-use crate::mail::{Side, UidOrder, UidSet, WireName};
+use crate::mail::{FlagSet, Side, UidOrder, UidSet, WireName};
 use crate::plan::{FolderPair, Reason, Recipe};
 use crate::session;
 use crate::state::{FolderId, FolderKey};
@@ -374,7 +374,10 @@ impl Run<'_> {
             (false, true) => uids,
         };
         let keep = if first { usize::try_from(FIRST_BATCH).unwrap_or(10) } else { 0 };
-        let legs = [Leg { uids, keep, ..leg((0, index), &group.pairs[index], recipe) }];
+        let todo = &group.pairs[index];
+        let planned = todo.sets.iter().flat_map(|set| set.flags.iter().cloned());
+        let flags = planned.collect::<FlagSet>().difference(&recipe.drop_flags);
+        let legs = [Leg { uids, flags, keep, ..leg((0, index), todo, recipe) }];
         let pass = self.pass_of(&legs, Reading::Insisting);
         let memory = self.settings.memory;
         let (source, destination, with) = self.parts()?;
@@ -428,8 +431,6 @@ pub(super) fn at(side: Side) -> impl Fn(StoreError) -> Trouble {
 /// A leg of a pass, without messages.
 pub(super) fn leg<'a>(place: (usize, usize), todo: &PairTodo, recipe: &'a Recipe) -> Leg<'a> {
     let source = &todo.pair.source;
-    let planned = todo.sets.iter().flat_map(|set| set.flags.iter());
-    let given = planned.filter(|flag| !recipe.drop_flags.contains(flag));
     Leg {
         place,
         source_wire: source.wire.clone(),
@@ -438,7 +439,7 @@ pub(super) fn leg<'a>(place: (usize, usize), todo: &PairTodo, recipe: &'a Recipe
         uids: UidSet::new(),
         order: todo.pair.order,
         recipe,
-        flags: given.cloned().collect(),
+        flags: FlagSet::new(),
         dates: todo.dates.clone(),
         company: todo.company.clone(),
         keep: 0,

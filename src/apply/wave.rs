@@ -68,6 +68,7 @@ struct Rest {
     index: usize,
     order: UidOrder,
     uids: UidSet,
+    flags: FlagSet,
     recipe: u32,
     /// Octets of one, by and large.
     each: u64,
@@ -94,8 +95,8 @@ fn rests(groups: &[Group], numbers: &[usize]) -> Vec<Rest> {
         for (index, set) in group.all_sets() {
             let order = group.pairs[index].pair.order;
             let each = (set.octets / set.uids.len().max(1)).max(1);
-            let (uids, recipe) = (set.uids.clone(), set.recipe);
-            rests.push(Rest { number, index, order, uids, recipe, each });
+            let (uids, flags, recipe) = (set.uids.clone(), set.flags.clone(), set.recipe);
+            rests.push(Rest { number, index, order, uids, flags, recipe, each });
         }
     }
     rests
@@ -140,10 +141,11 @@ impl<'r> Run<'r> {
                 .copied()
                 .filter(is_there)
                 .partition(|&number| groups[number].listed_empty);
-            let coming = match shares.first() {
-                Some((_, legs)) => coming(groups, (&made, &empty), legs, pipe),
-                None => Vec::new(),
-            };
+            // Those that were made come first: there, what a server refuses of a trial says something, too.
+            let (new, there): (Vec<usize>, Vec<usize>) =
+                empty.into_iter().partition(|number| made.contains(number));
+            let coming = coming(groups, (&new, &there), &shares, pipe);
+            let empty = [new, there].concat();
             let mut ready = run.open_fresh(groups, &empty, &coming)?;
             ready.extend(run.open_known(groups, &other)?);
             ready.extend([&*opened, &*proved].concat());
@@ -374,7 +376,8 @@ impl<'r> Run<'r> {
             if !uids.is_empty() {
                 let place = (rest.number, rest.index);
                 let leg = leg(place, &groups[rest.number].pairs[rest.index], recipe);
-                legs.push(Leg { uids, keep: share.keep(), ..leg });
+                let flags = rest.flags.difference(&recipe.drop_flags);
+                legs.push(Leg { uids, flags, keep: share.keep(), ..leg });
             }
         }
         legs
@@ -477,30 +480,30 @@ fn expected(groups: &[Group], ready: &[usize]) -> Vec<(usize, [Part; 1])> {
     ready.iter().filter(|&&number| !groups[number].proved).filter_map(part).collect()
 }
 
-/// Flags of messages that go to these empty folders, some of which were made a moment ago: those that the plan
-/// tells, and those of messages that have been read by now, each set once.
+/// Flags of messages that go to these folders, which were made a moment ago, or were there and are empty: those
+/// that the plan tells, and those of messages that have been read by now, each set once.
 fn coming(
     groups: &[Group],
-    (made, empty): (&[usize], &[usize]),
-    legs: &[Leg<'_>],
+    (made, there): (&[usize], &[usize]),
+    shares: &[(Share, Vec<Leg<'_>>)],
     pipe: &Pipe,
 ) -> Vec<Coming> {
-    let mut coming = BTreeMap::new();
-    let mut add = |number: usize, flags: &FlagSet| {
-        let is_new = !coming.contains_key(flags) && coming.len() < COMING_MAX;
-        if is_new && empty.contains(&number) {
-            coming.insert(flags.clone(), number);
+    let Some((_, first)) = shares.first() else { return Vec::new() };
+    let mut coming: BTreeMap<FlagSet, Coming> = BTreeMap::new();
+    for (numbers, is_made) in [(made, true), (there, false)] {
+        let mut add = |number: usize, flags: &FlagSet| {
+            let is_new = !coming.contains_key(flags) && coming.len() < COMING_MAX;
+            if is_new && numbers.contains(&number) {
+                let (folder, flags) = (groups[number].wire.clone(), flags.clone());
+                coming.insert(flags.clone(), Coming { folder, is_made, flags });
+            }
+        };
+        for leg in shares.iter().flat_map(|(_, legs)| legs) {
+            leg.each_flag().for_each(|flags| add(leg.place.0, &flags));
         }
-    };
-    for leg in legs {
-        leg.each_flag().for_each(|flags| add(leg.place.0, &flags));
+        pipe.waiting(&mut |passenger| add(first[passenger.leg].place.0, &passenger.flags));
     }
-    pipe.waiting(&mut |passenger| add(legs[passenger.leg].place.0, &passenger.flags));
-    let told = |(flags, number): (FlagSet, usize)| {
-        let (folder, is_made) = (groups[number].wire.clone(), made.contains(&number));
-        Coming { folder, is_made, flags }
-    };
-    coming.into_iter().map(told).collect()
+    coming.into_values().collect()
 }
 
 /// The numbers of folders with work that nothing speaks against, of those that are asked for.

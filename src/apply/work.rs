@@ -10,7 +10,7 @@ use crate::plan::{
 };
 use crate::store::Listing;
 
-/// One account's work. Sets of UIDs only: its size does not grow with the number of messages that a
+/// One account's work. Sets of UIDs and flags only: its size does not grow with the number of messages that a
 /// plan copies in one piece.
 #[derive(Debug, Default)]
 pub struct Work {

@@ -2,7 +2,7 @@
 //!
 //! # Never
 //!
-//! * Never opens for writing but to change flags.
+//! * Never opens for writing but to change flags, and an empty folder that is about to be written to.
 //! * Never goes on in a folder that took the place of the one that was opened before.
 
 use crate::imap::ahead;
@@ -45,8 +45,8 @@ enum Purpose {
     Peek(usize),
     /// To find out about flags, in the folder at this place: the trial of this number.
     Trial { place: usize, number: usize },
-    /// To find out about appends.
-    Probe,
+    /// To find out about appends: the probe of this number.
+    Probe(usize),
     /// To leave the last folder.
     Leave,
 }
@@ -164,7 +164,9 @@ impl Session {
     ) -> Result<Vec<Result<FolderState, StoreError>>, StoreError> {
         let mut states: Vec<Option<FolderState>> = vec![None; folders.len()];
         let Opening { commands, purposes, asked, mut trials } = self.opening(folders, coming);
-        let (mut turn, mut open, mut probes) = (0, None, Vec::new());
+        let probed = asked.map(|(asked, place)| append::probes(asked, &folders[place]).len());
+        let mut probes = vec![None; probed.unwrap_or_default()];
+        let (mut turn, mut open) = (0, None);
         self.set_open(None);
         let ran = self.run_ahead(&commands, &mut |session, at, answer| {
             if let Purpose::Trial { place, number } = purposes[at] {
@@ -174,15 +176,21 @@ impl Session {
                 }
                 return Ok(());
             }
-            let is_trial = |purpose: &Purpose| matches!(purpose, Purpose::Trial { .. });
-            turn += purposes[turn..].iter().take_while(|purpose| is_trial(purpose)).count();
+            if let Purpose::Probe(number) = purposes[at] {
+                probes[number] = Some(answer);
+                return Ok(());
+            }
+            let is_question =
+                |purpose: &Purpose| matches!(purpose, Purpose::Trial { .. } | Purpose::Probe(_));
+            turn += purposes[turn..].iter().take_while(|purpose| is_question(purpose)).count();
             if at != turn {
                 return Err(StoreError::Protocol("folders were opened out of turn".to_owned()));
             }
             turn += 1;
             match purposes[at] {
-                Purpose::Probe => probes.push(Some(answer)),
-                Purpose::Trial { .. } | Purpose::Leave => session.set_open(None),
+                Purpose::Trial { .. } | Purpose::Probe(_) | Purpose::Leave => {
+                    session.set_open(None);
+                }
                 Purpose::Peek(place) => {
                     session.set_open(None);
                     open = answer.is_ok().then_some(place);
@@ -273,8 +281,9 @@ impl Session {
         if let Some(first) = first.filter(|_| self.can_unselect()) {
             opening.asked = self.probes_due().map(|asked| (asked, first));
             if let Some((asked, _)) = opening.asked {
-                for probe in append::probes(asked, &folders[first]) {
-                    opening.add(probe, Purpose::Probe);
+                let probes = append::probes(asked, &folders[first]);
+                for (number, probe) in probes.into_iter().enumerate() {
+                    opening.add(probe, Purpose::Probe(number));
                 }
             }
             opening.add(Command::new("UNSELECT"), Purpose::Leave);

@@ -1,5 +1,7 @@
 //! What is found out along with the opening of folders that are about to be written to.
 
+use std::sync::Arc;
+
 use crate::imap::append::Asked;
 use crate::imap::known::Known;
 use crate::imap::scripted::Then;
@@ -125,6 +127,35 @@ fn append_of_nothing_that_was_stored_is_told_though_the_line_is_lost_behind_it()
     let mut session = begun.unwrap();
     assert!(session.prepare_all(&[inbox()], &[]).is_err());
     assert_eq!(known.kept.take(), [inbox()]);
+}
+
+#[test]
+fn append_of_nothing_that_was_stored_is_told_in_whatever_order_answers_come() {
+    let known = Known { refuses_empty: true, ..known() };
+    // While folders are opened, made, and something else is waited for. The second probe is answered first.
+    let early: &[u8] = b"X3 OK stored\r\nX1 OK\r\nX2 BAD what\r\n";
+    let (begun, _) =
+        begin_known(&[GREETING, PLUS, ABLE, b"", b"", b"", early], Then::Close, known.clone());
+    assert!(begun.unwrap().prepare_all(&[inbox()], &[]).is_err());
+    assert_eq!(known.kept.take(), [inbox()]);
+    let other = Known { kept: Arc::default(), ..known };
+    let early: &[u8] = b"X2 OK stored\r\nX1 BAD what\r\nX3 OK\r\n";
+    let answers = [GREETING, PLUS, ABLE, b"", b"", b"", b"", early];
+    let (begun, _) = begin_known(&answers, Then::Close, other.clone());
+    begun.unwrap().acquaint(&inbox()).unwrap();
+    assert_eq!(other.kept.take(), [inbox()]);
+}
+
+#[test]
+fn dates_that_could_not_be_asked_about_are_asked_about_again() {
+    let known = Known { refuses_empty: true, ..known() };
+    let gone: &[u8] = b"$T NO [TRYCREATE] no such folder\r\n";
+    let answers = with_probes(&[NOOP_OK, gone, b"", gone, b"", NOOP_OK]);
+    let mut session = begin_known(&answers, Then::Silence, known).0.unwrap();
+    session.acquaint(&inbox()).unwrap();
+    session.acquaint(&WireName::new(*b"gone")).unwrap();
+    assert_eq!(session.probes_due(), Some(Asked::Dates));
+    assert_eq!(session.probes_due(), None);
 }
 
 /// Two folders, and flags of messages that are coming.

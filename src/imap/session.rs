@@ -9,7 +9,7 @@
 //! # Never
 //!
 //! * Never uses the connection after anything but OK, NO or BAD.
-//! * Never sends a non-synchronising literal here.
+//! * Never sends a non-synchronising literal here, but one of nothing.
 
 mod appending;
 

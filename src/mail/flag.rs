@@ -272,7 +272,14 @@ impl Extend<Flag> for FlagSet {
 impl FromIterator<Flag> for FlagSet {
     fn from_iter<T: IntoIterator<Item = Flag>>(flags: T) -> Self {
         let mut set = Self::new();
-        set.extend(flags);
+        for flag in flags {
+            match flag.bit() {
+                Some(bit) => set.system |= bit,
+                None => set.keywords.push(flag),
+            }
+        }
+        set.keywords.sort();
+        set.keywords.dedup();
         set
     }
 }
@@ -392,6 +399,8 @@ impl PermanentFlags {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{Hash as _, Hasher as _};
+
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -494,6 +503,12 @@ mod tests {
             prop_assert!(same(&set.intersection(&other), &(&tree & &other_tree)));
             prop_assert_eq!(set.cmp(&other), tree.cmp(&other_tree));
             prop_assert_eq!(set == other, tree == other_tree);
+            let hash = |set: &FlagSet| {
+                let mut hasher = std::hash::DefaultHasher::new();
+                set.hash(&mut hasher);
+                hasher.finish()
+            };
+            prop_assert!(set != other || hash(&set) == hash(&other));
             prop_assert_eq!(set.contains(&gone), tree.contains(&gone));
             prop_assert_eq!(set.remove(&gone), tree.remove(&gone));
             prop_assert!(same(&set, &tree));

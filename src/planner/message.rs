@@ -44,8 +44,9 @@ const SET_OCTETS_MAX: usize = 60_000;
 /// Ranges in a set that are sure to fit: two numbers of ten digits, a colon and a comma each.
 const SET_RANGES_MAX: usize = SET_OCTETS_MAX / 22;
 
-/// Most flags that an action tells of its messages.
-const FLAGS_TOLD_MAX: usize = 32;
+/// Most flags that an action tells of its messages, and most octets of these: they fit into a line beside a
+/// set of UIDs of any length.
+const FLAGS_TOLD_MAX: (usize, usize) = (32, 2_048);
 
 /// What is known of a group beside what matching found.
 #[derive(Clone, Copy, Debug)]
@@ -321,10 +322,12 @@ impl GroupPlanner<'_> {
     fn told_flags(&mut self) -> FlagSet {
         let sets = std::mem::take(&mut self.copied_flags);
         let flags = sets.iter().flat_map(|id| self.facts.source_flags.get(*id).iter());
+        let (most, mut room) = FLAGS_TOLD_MAX;
         let mut told = FlagSet::new();
         for flag in flags {
-            if told.len() < FLAGS_TOLD_MAX {
-                told.insert(flag.clone());
+            let octets = flag.as_str().len();
+            if told.len() < most && octets <= room && told.insert(flag.clone()) {
+                room -= octets;
             }
         }
         told

@@ -176,12 +176,12 @@ pub struct Created {
     pub listing: Option<Listing>,
 }
 
-/// Flags of messages that are to go to a folder, which was listed as empty a moment ago.
+/// Flags of messages that are to go to a folder, which was listed as empty when the run began or it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coming {
     /// The folder.
     pub folder: WireName,
-    /// It was created by us, also a moment ago.
+    /// It was made a moment ago.
     pub is_made: bool,
     /// The flags.
     pub flags: FlagSet,

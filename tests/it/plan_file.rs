@@ -117,7 +117,9 @@ fn writer(header: Header) -> PlanWriter {
 
 fn copy(pair: u32, set: &str, octets: u64) -> Action {
     let (uids, reason) = (uids(set), Reason::NewAtSource);
-    let flags = FlagSet::new();
+    let flags = ["\\Seen", "$Label"].map(|word| Flag::from_wire(word.as_bytes()).unwrap());
+    // Some lines tell none.
+    let flags = flags.into_iter().filter(|_| pair == 0).collect();
     Action::Copy { pair, messages: uids.len(), uids, octets, flags, recipe: 0, reason }
 }
 

@@ -122,6 +122,9 @@ pub(in crate::imap) fn take(
                     proof.accept(folder, &line);
                 }
             }
+            if answers.contains(&Probe::Unclear) {
+                proof.ask_dates_again();
+            }
         }
     }
 }

@@ -166,6 +166,11 @@ impl Proof {
         self.probed = false;
     }
 
+    /// Lets dates be asked about once more.
+    pub(super) const fn ask_dates_again(&mut self) {
+        self.dates_asked = false;
+    }
+
     /// Notes that what the server says to probes proves something.
     pub(super) const fn trust_probes(&mut self) {
         self.probes_prove = true;

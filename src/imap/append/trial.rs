@@ -2,10 +2,10 @@
 //!
 //! A UID that is not there is ignored without a word (RFC 9051 §6.4.9), but the flags that it was to
 //! get are read: Dovecot, Cyrus and Courier refuse the same ones here and in APPEND. Only folders are tried
-//! in that were listed as empty a moment ago, and nothing is tried that could cost a message: whatever a
-//! server makes of that UID, no mail can be lost. A folder that was not created by us as well is open only to
-//! be read meanwhile, where Cyrus refuses all of it, which proves nothing. The first trial has a flag that
-//! no server knows: where that is not answered BAD, nothing is proved.
+//! in that were created a moment ago and listed as empty then, or were listed as empty when the run began and
+//! are open only to be read meanwhile, where Cyrus refuses everything, which proves nothing. And nothing is
+//! tried that could cost a message: whatever a server makes of that UID, no mail can be lost. The first
+//! trial has a flag that no server knows: where that is not answered BAD, nothing is proved.
 
 use std::collections::BTreeSet;
 
@@ -45,6 +45,8 @@ enum Said {
 struct Trial {
     /// The flags; none for the one that no server knows.
     flags: Option<FlagSet>,
+    /// The folder is open only to be read: NO says nothing of the flags.
+    is_peeked: bool,
     said: Said,
 }
 
@@ -83,16 +85,17 @@ impl Trials {
         if !self.may {
             return commands;
         }
-        for Coming { flags, .. } in coming.iter().filter(|coming| coming.folder == *folder) {
+        let here = coming.iter().filter(|coming| coming.folder == *folder);
+        for Coming { flags, is_made, .. } in here {
             if !self.is_to_be_tried(flags) {
                 continue;
             }
             if self.is_first && self.asked.is_empty() {
-                commands.push(self.begin(None));
-                commands.push(self.begin(Some(&harmless_flags())));
+                commands.push(self.begin(None, !is_made));
+                commands.push(self.begin(Some(&harmless_flags()), !is_made));
             }
             if self.is_to_be_tried(flags) {
-                commands.push(self.begin(Some(flags)));
+                commands.push(self.begin(Some(flags), !is_made));
             }
         }
         commands
@@ -105,24 +108,22 @@ impl Trials {
             && ahead::is_short(&command(Some(flags)))
     }
 
-    fn begin(&mut self, flags: Option<&FlagSet>) -> (usize, Command) {
+    fn begin(&mut self, flags: Option<&FlagSet>, is_peeked: bool) -> (usize, Command) {
         let names = flags.into_iter().flat_map(FlagSet::iter);
         self.known.extend(names.map(|flag| flag.as_str().to_owned()));
-        self.asked.push(Trial { flags: flags.cloned(), said: Said::Nothing });
+        self.asked.push(Trial { flags: flags.cloned(), is_peeked, said: Said::Nothing });
         (self.asked.len() - 1, command(flags))
     }
 
     /// Takes what became of the one with this number, in a folder that was open: nothing for OK.
     pub(in crate::imap) fn take(&mut self, number: usize, refusal: Option<&Refusal>) {
-        let said = match refusal {
+        let Some(trial) = self.asked.get_mut(number) else { return };
+        trial.said = match refusal {
             None => Said::Accepted,
             Some(refusal) if refusal.bad => Said::NotUnderstood,
-            Some(refusal) if refusal.asks_for_patience() => Said::Nothing,
+            Some(refusal) if refusal.asks_for_patience() || trial.is_peeked => Said::Nothing,
             Some(_) => Said::Refused,
         };
-        if let Some(trial) = self.asked.get_mut(number) {
-            trial.said = said;
-        }
     }
 
     /// Notes what was found out.
@@ -140,7 +141,7 @@ impl Trials {
         if proof.trials_prove() != Some(true) {
             return;
         }
-        for Trial { flags, said } in &self.asked {
+        for Trial { flags, said, .. } in &self.asked {
             match (flags, said) {
                 (Some(flags), Said::Accepted) => proof.accept_flags(flags),
                 (Some(flags), Said::NotUnderstood | Said::Refused) => proof.note_tried(flags),
@@ -231,6 +232,28 @@ mod tests {
             assert!(!is_proved(&proof, "\\Seen") && !is_proved(&proof, "$A"), "{answers}");
             assert_eq!(try_out(&mut proof, "$B", ""), 0, "{answers}");
         }
+    }
+
+    #[test]
+    fn no_in_a_folder_that_is_open_only_to_be_read_says_nothing() {
+        let mut proof = begun();
+        let peeked = Coming { is_made: false, ..coming(flags("$A")) };
+        let mut trials = Trials::new(&proof, true);
+        assert_eq!(trials.in_folder(&folder(), std::slice::from_ref(&peeked)).len(), 3);
+        for (number, bad) in [(0, true), (1, false), (2, false)] {
+            trials.take(number, Some(&refusal(bad, None)));
+        }
+        trials.conclude(&mut proof);
+        assert_eq!(proof.trials_prove(), None);
+        assert_eq!(try_out(&mut proof, "$A $B", "BAD OK OK OK"), 4, "in one that was made");
+        // Once trials are known to prove something, what is refused there is tried again, too.
+        let mut trials = Trials::new(&proof, true);
+        let peeked = Coming { flags: flags("$C"), ..peeked };
+        assert_eq!(trials.in_folder(&folder(), &[peeked]).len(), 1);
+        trials.take(0, Some(&refusal(false, None)));
+        trials.conclude(&mut proof);
+        assert_eq!(try_out(&mut proof, "$C", "OK"), 1);
+        assert!(is_proved(&proof, "$A $B $C"));
     }
 
     #[test]

@@ -309,6 +309,9 @@ fn copies_tell_the_flags_of_their_own_messages_as_far_as_there_is_room() {
     world.source[2].flags =
         (0..40).filter_map(|n| Flag::from_wire(format!("k{n}").as_bytes())).collect();
     assert_eq!(told(&world)[1].len(), 32);
+    let long = |n: u32| Flag::from_wire(format!("{n:0>200}").as_bytes());
+    world.source[2].flags = (0..20).filter_map(long).collect();
+    assert_eq!(told(&world)[1].len(), 10);
 }
 
 #[test]

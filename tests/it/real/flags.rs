@@ -12,6 +12,37 @@ fn before(commands: &[String], what: impl Fn(&str) -> bool) -> usize {
     found.unwrap_or_else(|| panic!("not among {commands:#?}"))
 }
 
+/// A message with this flag in each of these folders of the source, and what the destination was told to copy
+/// them.
+fn commands_to_copy(flag: &str, folders: &[&str]) -> Vec<String> {
+    let servers = Servers::start();
+    let mut client = servers.old.login(ANN);
+    for (number, folder) in (0..).zip(folders) {
+        if *folder != "INBOX" {
+            client.create(folder);
+        }
+        put(&mut client, folder, &mail::sample_of(number, 300));
+        client.select(folder);
+        client.store("1:*", &format!("+FLAGS ({flag})"));
+    }
+    leave_a_gap(&mut client);
+    let watched = servers.watched(ANN, ANN);
+    watched.job.plan();
+    watched.job.apply().ends(0);
+    watched.destination.commands()
+}
+
+#[test]
+fn what_is_tried_at_all_is_tried_in_a_folder_that_was_made_if_there_is_one() {
+    for (folders, verb) in [(["INBOX"].as_slice(), "EXAMINE"), (&["INBOX", "Late"], "SELECT")] {
+        let commands = commands_to_copy("$Late", folders);
+        let tried = before(&commands, |command| command.contains("Mailferry-Probe"));
+        assert!(commands[tried - 1].starts_with(verb), "{commands:#?}");
+        let of = |command: &&String| command.starts_with("UID STORE") && command.contains("$Late");
+        assert_eq!(commands.iter().filter(of).count(), 1, "{commands:#?}");
+    }
+}
+
 #[test]
 fn flag_of_the_last_message_is_known_before_the_first_one_goes() {
     for (profile, folder, question) in [
