@@ -28,7 +28,7 @@ pub(super) struct Leg<'a> {
     pub uids: UidSet,
     pub order: UidOrder,
     pub recipe: &'a Recipe,
-    /// Flags that messages of its pair had when the plan was made, and are to get.
+    /// Flags that its messages, and maybe others of its pair, had when the plan was made, and are to get.
     pub flags: FlagSet,
     /// Neighbours' dates, for messages that have none.
     pub dates: BTreeMap<Uid, InternalDate>,
