@@ -30,9 +30,9 @@ const BATCH_TIME_MAX: Duration = Duration::from_secs(2);
 /// Most octets of unanswered bodies: a batch that is stored, and one that arrives meanwhile.
 const OCTETS_MAX: u64 = 16 << 20;
 
-/// Most unanswered messages of all connections together, but while another one is being opened. What somebody else copies at the same time is seen in an answer: so many
-/// may be there twice by then. More would be worth something only beyond 10,000 messages a second at a
-/// round trip of 100 ms.
+/// Most unanswered messages of all connections together, but while another one is being opened. What
+/// somebody else copies at the same time is seen in an answer: so many may be there twice by then. More
+/// would be worth something only beyond 10,000 messages a second at a round trip of 100 ms.
 const MESSAGES_MAX: usize = 1_024;
 
 /// An answer, in octets, without the UIDs that it tells.
