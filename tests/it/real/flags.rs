@@ -12,9 +12,9 @@ fn before(commands: &[String], what: impl Fn(&str) -> bool) -> usize {
     found.unwrap_or_else(|| panic!("not among {commands:#?}"))
 }
 
-/// A message with this flag in each of these folders of the source, and what the destination was told to copy
-/// them.
-fn commands_to_copy(flag: &str, folders: &[&str]) -> Vec<String> {
+/// What the destination, of which the manifest says `more`, was told to copy a message with a flag from each of
+/// these folders.
+fn commands_to_copy(folders: &[&str], more: &str) -> Vec<String> {
     let servers = Servers::start();
     let mut client = servers.old.login(ANN);
     for (number, folder) in (0..).zip(folders) {
@@ -23,19 +23,38 @@ fn commands_to_copy(flag: &str, folders: &[&str]) -> Vec<String> {
         }
         put(&mut client, folder, &mail::sample_of(number, 300));
         client.select(folder);
-        client.store("1:*", &format!("+FLAGS ({flag})"));
+        client.store("1:*", "+FLAGS ($Late)");
     }
     leave_a_gap(&mut client);
-    let watched = servers.watched(ANN, ANN);
+    let mut watched = servers.watched(ANN, ANN);
+    watched.job.destination.more.push_str(more);
+    watched.job.write();
     watched.job.plan();
     watched.job.apply().ends(0);
     watched.destination.commands()
 }
 
 #[test]
+fn what_a_server_understands_is_asked_while_folders_are_made_if_mail_goes_to_inbox() {
+    for (folders, place, is_early) in
+        [(["INBOX", "Late"].as_slice(), "INBOX", true), (&["Late"], "INBOX.Late", false)]
+    {
+        let more = "profile = \"dovecot\"\nlimits.connections = 1\n";
+        let commands = commands_to_copy(folders, more);
+        let question = format!("APPEND \"{place}\" (\\Mailferry-Probe) {{0+}}");
+        let asked = before(&commands, |command| command == question);
+        let made = before(&commands, |command| command.starts_with("CREATE"));
+        assert_eq!(asked < made, is_early, "{commands:#?}");
+        let questions =
+            commands.iter().filter(|command| command.contains("(\\Mailferry-Probe) {0+}"));
+        assert_eq!(questions.count(), 1, "{commands:#?}");
+    }
+}
+
+#[test]
 fn what_is_tried_at_all_is_tried_in_a_folder_that_was_made_if_there_is_one() {
     for (folders, verb) in [(["INBOX"].as_slice(), "EXAMINE"), (&["INBOX", "Late"], "SELECT")] {
-        let commands = commands_to_copy("$Late", folders);
+        let commands = commands_to_copy(folders, "");
         let tried = before(&commands, |command| command.contains("Mailferry-Probe"));
         assert!(commands[tried - 1].starts_with(verb), "{commands:#?}");
         let of = |command: &&String| command.starts_with("UID STORE") && command.contains("$Late");

@@ -1,9 +1,14 @@
 //! Several messages an append, taken or refused as one.
 
 use super::*;
-use crate::limit::simulated;
+use crate::limit::{Gate, simulated};
 use crate::store::AppendMessage;
 use crate::store::Ticket;
+
+/// A server that takes several messages as one.
+fn multi<'a>(windows_stopped: &'a AtomicBool, gate: Option<&'a Gate>) -> Terms<'a> {
+    Terms { ways: MULTI, limit: None, refusals: &[], windows_stopped, gate }
+}
 
 impl Messages {
     /// Lets all messages go in at most this company.
@@ -180,13 +185,7 @@ fn refused_batch_is_seen_through_up_to_what_follows_it() {
         let (mut wire, _) =
             connect(Forgetful(server, forgets), Line { write_at_most: 30, ..Line::default() });
         let stopped = AtomicBool::new(false);
-        let terms = Terms {
-            ways: MULTI,
-            limit: None,
-            refusals: &[],
-            windows_stopped: &stopped,
-            gate: None,
-        };
+        let terms = multi(&stopped, None);
         let mut follow = |wire: &mut Wire| {
             wire.put(if forgets { b"\r\nF1 NOOP\r\n" } else { b"F1 NOOP\r\n" })?;
             wire.flush()?;
@@ -318,13 +317,7 @@ fn no_batch_is_larger_than_the_share_of_its_connection_and_what_others_leave() {
         let log = Arc::new(Mutex::new(Log::default()));
         let (mut wire, sent) = connect(Server::new(Nature::default(), &log), Line::default());
         let stopped = AtomicBool::new(false);
-        let terms = Terms {
-            ways: MULTI,
-            limit: None,
-            refusals: &[],
-            windows_stopped: &stopped,
-            gate: Some(&gate),
-        };
+        let terms = multi(&stopped, Some(&gate));
         let mut messages = Messages::same(300, 20);
         append(&mut wire, &terms, &mut Proof::default(), None, &mut messages).unwrap();
         let text = text_of(&sent);
@@ -342,8 +335,7 @@ fn folder_is_left_in_the_same_write_as_the_first_append() {
     let log = Arc::new(Mutex::new(Log::default()));
     let (mut wire, sent) = connect(Server::new(Nature::default(), &log), Line::default());
     let stopped = AtomicBool::new(false);
-    let terms =
-        Terms { ways: MULTI, limit: None, refusals: &[], windows_stopped: &stopped, gate: None };
+    let terms = multi(&stopped, None);
     let mut messages = Messages::same(3, 20);
     let (mut proof, before) = (Proof::default(), Some("UNSELECT"));
     let outcome = append(&mut wire, &terms, &mut proof, before, &mut messages).unwrap();
