@@ -1,6 +1,7 @@
 //! Under which name a source folder lands at the destination.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::mail::FolderName;
 use crate::mail::Role;
@@ -56,17 +57,23 @@ fn mapping<'a>(rules: &'a FolderRules, name: &FolderName, uses: &[Role]) -> Opti
 }
 
 /// The folders of the destination by what is left of their names when composition, case and blanks at
-/// the end are dropped.
+/// the end are dropped. Names above a folder count, whether or not they are listed: they will be once a
+/// neighbour is made below them, and names must mean the same then.
 pub(super) struct Existing<'a> {
     tree: &'a FolderTree,
-    folded: BTreeMap<String, Vec<&'a Folder>>,
+    folded: BTreeMap<String, BTreeSet<WireName>>,
 }
 
 impl<'a> Existing<'a> {
     pub(super) fn new(tree: &'a FolderTree) -> Self {
-        let mut all: BTreeMap<String, Vec<&Folder>> = BTreeMap::new();
+        let mut all: BTreeMap<String, BTreeSet<WireName>> = BTreeMap::new();
         for folder in &tree.folders {
-            all.entry(folded(&folder.name)).or_default().push(folder);
+            all.entry(folded(&folder.name)).or_default().insert(folder.wire.clone());
+            for above in tree.parents_of(&folder.wire) {
+                // Those of the root folder and above it are other names.
+                let Some(name) = tree.name_below_root(&above) else { continue };
+                all.entry(folded(&name)).or_default().insert(above);
+            }
         }
         Self { tree, folded: all }
     }
@@ -110,10 +117,9 @@ impl<'a> Existing<'a> {
         if self.tree.is_listed(&literal) {
             return Ok(literal);
         }
-        match self.folded.get(&folded(part)).map(Vec::as_slice) {
-            Some([only]) if !part.is_inbox() => Ok(only.wire.clone()),
-            _ => Ok(literal),
-        }
+        let alike = self.folded.get(&folded(part)).filter(|alike| alike.len() == 1);
+        let only = alike.and_then(BTreeSet::first).filter(|_| !part.is_inbox());
+        Ok(only.cloned().unwrap_or(literal))
     }
 
     /// The first level INBOX of a longer name.

@@ -343,12 +343,16 @@ impl FolderTree {
     /// elsewhere.
     #[must_use]
     pub fn name_of(&self, wire: &WireName) -> FolderName {
+        self.name_below_root(wire).unwrap_or_else(|| self.whole_name(wire))
+    }
+
+    /// The same, but nothing for `root` itself and what is outside of it.
+    #[must_use]
+    pub fn name_below_root(&self, wire: &WireName) -> Option<FolderName> {
         let whole = self.whole_name(wire);
         let below = self.without_prefix(wire.as_octets());
-        match self.below_root(&whole, below, self.delimiter) {
-            Some((name, _, false)) => name,
-            _ => whole,
-        }
+        let found = self.below_root(&whole, below, self.delimiter);
+        found.filter(|(_, _, is_root)| !is_root).map(|(name, _, _)| name)
     }
 
     /// The canonical name of octets on this server: as [`build`](Self::build) gives it, before `root`.

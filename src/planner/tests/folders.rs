@@ -289,6 +289,30 @@ fn existing_folder_is_found_by_composition_and_case_only_if_it_is_the_only_one()
 }
 
 #[test]
+fn names_of_the_root_and_above_it_are_no_names_below_it() {
+    let below = |root: &str, source: &str, destination: &str| {
+        let mut rules = rules();
+        rules.destination.root = Some(name(root));
+        told(&slashes(&rules, source, destination))
+    };
+    assert_eq!(
+        below("Backup", "backup|x|Backup/x", "Backup|Backup/Work"),
+        "Backup/x>Backup/Backup/x*  INBOX>Backup/INBOX*  backup>Backup/backup*  x>Backup/x*"
+    );
+    assert_eq!(
+        below("a/b", "A|a/q|X", "a/b/x"),
+        "A>a/b/A*  INBOX>a/b/INBOX*  X>a/b/x  a/q>a/b/a/q*"
+    );
+}
+
+#[test]
+fn name_above_an_existing_folder_counts_though_it_is_not_listed() {
+    check(&rules(), "Work", "work/a", "INBOX>INBOX  Work>work*");
+    // It would be made as the parent of the second one, and then the first one could be either.
+    check(&rules(), "Aa|aA/aa/a", "AA|aa/Aa", "Aa>Aa*  INBOX>INBOX  aA/aa/a>aa/Aa/a*");
+}
+
+#[test]
 fn undecodable_names_go_unchanged_or_not_at_all() {
     let source = listing("&bad!-/x", "", '/');
     let same = plan(&rules(), &source, &listing("", "", '/'));
@@ -369,9 +393,11 @@ proptest! {
         source in proptest::collection::btree_set("[aAbé._ ]{1,2}(/[aAb.]{1,2}){0,2}", 0..8),
         destination in proptest::collection::btree_set("[aAb_]{1,2}([.][aAb]{1,2})?", 0..5),
         root in proptest::option::of("[ab]"),
+        other_root in proptest::option::of("[ab](/[ab])?"),
     ) {
         let mut rules = rules();
         rules.source.root = root.as_deref().map(name);
+        rules.destination.root = other_root.as_deref().map(name);
         let rows = |names: &std::collections::BTreeSet<String>, delimiter: char| {
             let mut listing = listing("", "", delimiter);
             for own in names {
@@ -390,6 +416,10 @@ proptest! {
         let wires: std::collections::BTreeSet<_> = one.groups.iter().map(|group| &group.wire).collect();
         prop_assert_eq!(wires.len(), one.groups.len());
         prop_assert_eq!(told(&one), told(&plan(&rules, &source, &destination)));
+        let fence = other_root.map_or_else(String::new, |root| root.replace('/', ".") + ".");
+        for group in &one.groups {
+            prop_assert!(group.wire.as_octets().starts_with(fence.as_bytes()), "{}", told(&one));
+        }
 
         // Once the folders are there, nothing is left to create.
         let mut after = destination.clone();
