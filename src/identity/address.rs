@@ -1,46 +1,54 @@
 //! Takes addresses out of an address list (RFC 5322 §3.4), whatever stands around them.
 
+use std::iter;
+
 use crate::identity::date::without_comments;
 use crate::identity::text;
 
-/// The addresses in lower case, sorted and separated by commas: names, comments, groups, routes and
+/// Appends the addresses in lower case, sorted and separated by commas: names, comments, groups, routes and
 /// blanks are dropped. The normal text of the field where no address is found.
-pub(super) fn normal(value: &[u8]) -> String {
-    let mut found: Vec<String> =
-        mailboxes(&without_comments(&text::ascii(value))).into_iter().filter_map(address).collect();
-    found.sort_unstable();
-    match found.len() {
-        0 => text::normal(value),
-        1 => found.swap_remove(0),
-        _ => found.join(","),
-    }
+pub(super) fn append_normal(value: &[u8], normal: &mut Vec<u8>) {
+    let text = text::ascii(value);
+    let text = without_comments(&text);
+    let mut addresses = mailboxes(&text).filter_map(address);
+    let Some(first) = addresses.next() else { return text::append_normal(value, normal) };
+    let Some(second) = addresses.next() else { return normal.extend(spelled(first)) };
+    // Most fields have one, which needs no list.
+    let all = [first, second].into_iter().chain(addresses);
+    let mut all: Vec<Vec<u8>> = all.map(|address| spelled(address).collect()).collect();
+    all.sort_unstable();
+    normal.extend(all.join(&b','));
 }
 
 /// Cuts a list at commas and semicolons outside of quotes and angle brackets; drops names of groups.
-fn mailboxes(list: &str) -> Vec<&str> {
-    let mut found = Vec::new();
-    let mut start = 0;
-    let (mut quoted, mut angled, mut escaped) = (false, false, false);
-    for (at, octet) in list.bytes().enumerate() {
-        let plain = !escaped;
-        escaped = plain && quoted && octet == b'\\';
-        match octet {
-            b'"' if plain => quoted = !quoted,
-            b'<' if !quoted => angled = true,
-            b'>' if !quoted => angled = false,
-            b',' | b';' if !quoted && !angled => {
-                found.push(&list[start..at]);
-                start = at + 1;
+fn mailboxes(list: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(list);
+    iter::from_fn(move || {
+        let list = rest?;
+        let mut start = 0;
+        let (mut quoted, mut angled, mut escaped) = (false, false, false);
+        for (at, octet) in list.bytes().enumerate() {
+            let plain = !escaped;
+            escaped = plain && quoted && octet == b'\\';
+            match octet {
+                b'"' if plain => quoted = !quoted,
+                b'<' if !quoted => angled = true,
+                b'>' if !quoted => angled = false,
+                b',' | b';' if !quoted && !angled => {
+                    rest = Some(&list[at + 1..]);
+                    return Some(&list[start..at]);
+                }
+                b':' if !quoted && !angled => start = at + 1,
+                _ => {}
             }
-            b':' if !quoted && !angled => start = at + 1,
-            _ => {}
         }
-    }
-    found.push(&list[start..]);
-    found
+        rest = None;
+        Some(&list[start..])
+    })
 }
 
-fn address(mailbox: &str) -> Option<String> {
+/// The address of a mailbox, with whatever blanks are in it.
+fn address(mailbox: &str) -> Option<&str> {
     let inner = match (last_unquoted(mailbox, '<'), mailbox.rfind('>')) {
         (Some(start), Some(end)) if start < end => &mailbox[start + 1..end],
         (Some(start), None) => &mailbox[start + 1..],
@@ -51,10 +59,13 @@ fn address(mailbox: &str) -> Option<String> {
         Some(at) if inner.trim_start().starts_with('@') => &inner[at + 1..],
         _ => inner,
     };
-    let mut address = String::with_capacity(inner.len());
-    address.extend(inner.chars().filter(|character| !character.is_whitespace()));
-    address.make_ascii_lowercase();
-    address.contains('@').then_some(address)
+    inner.contains('@').then_some(inner)
+}
+
+/// An address, which is ASCII, without its blanks and in lower case.
+fn spelled(address: &str) -> impl Iterator<Item = u8> {
+    let octets = address.bytes().filter(|octet| !char::from(*octet).is_whitespace());
+    octets.map(|octet| octet.to_ascii_lowercase())
 }
 
 fn last_unquoted(text: &str, wanted: char) -> Option<usize> {
@@ -75,6 +86,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn normal(value: &[u8]) -> String {
+        let mut normal = Vec::new();
+        append_normal(value, &mut normal);
+        String::from_utf8(normal).unwrap()
+    }
 
     #[track_caller]
     fn check(value: &[u8], expected: &str) {

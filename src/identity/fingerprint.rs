@@ -1,5 +1,7 @@
 //! Digests of headers and content.
 
+use std::io::Write as _;
+
 use crate::identity::Basis;
 use crate::identity::Digest;
 use crate::identity::address;
@@ -15,6 +17,9 @@ const FULL: [&str; 9] =
 /// Octets that the values of most messages take.
 const FIELDS_OCTETS: usize = 512;
 
+/// Octets of a number before a list or a value.
+const NUMBER_OCTETS: usize = 8;
+
 /// How a message is recognised on the other side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint {
@@ -29,14 +34,13 @@ pub struct Fingerprint {
 #[must_use]
 pub fn fingerprint(header: &[u8]) -> Fingerprint {
     let header = Header::split(header);
-    let ids = normal_values(&header, "message-id");
-    if !ids.iter().any(|id| id.chars().any(|character| !matches!(character, '<' | '>'))) {
+    let is_usable = |octet: &u8| !matches!(text::as_ascii(*octet), b' ' | b'<' | b'>');
+    if !header.values("message-id").any(|id| id.iter().any(is_usable)) {
         return Fingerprint::default();
     }
     let mut all = Fields::new("mailferry identity 1 key");
-    all.field(&ids);
-    for name in ["date", "from", "subject"] {
-        all.field(&normal_values(&header, name));
+    for name in ["message-id", "date", "from", "subject"] {
+        all.field(&header, name);
     }
     Fingerprint { digest: all.digest(), basis: Basis::Key }
 }
@@ -50,17 +54,19 @@ pub fn fingerprint(header: &[u8]) -> Fingerprint {
 #[must_use]
 pub fn full(header: &[u8]) -> Option<Digest> {
     let header = Header::split(header);
-    let fields = FULL.map(|name| normal_values(&header, name));
-    if fields.iter().all(Vec::is_empty) {
+    let mut all = Fields::new("mailferry identity 1 headers");
+    let mut values = 0;
+    for name in FULL {
+        values += all.field(&header, name);
+    }
+    if values == 0 {
         return None;
     }
-    let mut all = Fields::new("mailferry identity 1 headers");
-    for field in &fields {
-        all.field(field);
+    let received = header.values("received").next_back();
+    all.number(usize::from(received.is_some()));
+    if let Some(value) = received {
+        all.value("received", value);
     }
-    let received: Vec<String> =
-        header.values("received").next_back().map(text::normal).into_iter().collect();
-    all.field(&received);
     Some(all.digest())
 }
 
@@ -69,13 +75,8 @@ pub fn full(header: &[u8]) -> Option<Digest> {
 #[must_use]
 pub fn received(header: &[u8]) -> Option<Digest> {
     let header = Header::split(header);
-    let values = normal_values(&header, "received");
-    if values.is_empty() {
-        return None;
-    }
     let mut all = Fields::new("mailferry identity 1 received");
-    all.field(&values);
-    Some(all.digest())
+    (all.field(&header, "received") > 0).then(|| all.digest())
 }
 
 /// The instant of the first Date field that can be read.
@@ -94,27 +95,23 @@ pub fn first_received_date(header: &[u8]) -> Option<Timestamp> {
     })
 }
 
-/// The values of a field in normal form, sorted: servers disagree about the order of doubled fields.
-/// Empty ones count as absent, since servers drop them.
-fn normal_values(header: &Header<'_>, name: &str) -> Vec<String> {
-    let normal = |value: &[u8]| match name {
+/// Appends the value of a field in normal form.
+fn append_normal(name: &str, value: &[u8], normal: &mut Vec<u8>) {
+    match name {
         "message-id" => {
-            let mut id = text::ascii(value);
-            id.make_ascii_uppercase();
-            id.retain(|character| character != ' ');
-            id
+            let octets = value.iter().copied().map(text::as_ascii).filter(|octet| *octet != b' ');
+            normal.extend(octets.map(|octet| octet.to_ascii_uppercase()));
         }
         "date" => match date::instant(value) {
-            Some(instant) => format!("@{}", instant.seconds()),
-            None => text::normal(value),
+            Some(instant) => {
+                // To memory, which cannot fail.
+                let _ = write!(normal, "@{}", instant.seconds());
+            }
+            None => text::append_normal(value, normal),
         },
-        "from" | "to" | "cc" | "sender" | "reply-to" => address::normal(value),
-        _ => text::normal(value),
-    };
-    let mut values: Vec<String> =
-        header.values(name).map(normal).filter(|value| !value.is_empty()).collect();
-    values.sort_unstable();
-    values
+        "from" | "to" | "cc" | "sender" | "reply-to" => address::append_normal(value, normal),
+        _ => text::append_normal(value, normal),
+    }
 }
 
 /// Writes lists of values down so that no two lists run into each other, to be hashed at one go: a hash
@@ -124,36 +121,85 @@ struct Fields(Vec<u8>);
 impl Fields {
     fn new(domain: &str) -> Self {
         let mut fields = Self(Vec::with_capacity(FIELDS_OCTETS));
-        fields.text(domain);
+        fields.text(domain.as_bytes());
         fields
     }
 
-    fn field(&mut self, values: &[String]) {
-        self.number(values.len());
+    /// Writes the values of a field in normal form, sorted: servers disagree about the order of doubled fields.
+    /// Empty ones count as absent, since servers drop them. Returns how many there are.
+    fn field(&mut self, header: &Header<'_>, name: &str) -> usize {
+        let at = self.0.len();
+        self.number(0);
+        let mut values = 0;
+        for value in header.values(name) {
+            let at = self.0.len();
+            if self.value(name, value) > 0 {
+                values += 1;
+            } else {
+                self.0.truncate(at);
+            }
+        }
+        if values > 1 {
+            self.sort(at + NUMBER_OCTETS);
+        }
+        self.set_number(at, values);
+        values
+    }
+
+    /// Writes one value of a field. Returns how many octets it has.
+    fn value(&mut self, name: &str, value: &[u8]) -> usize {
+        let at = self.0.len();
+        self.number(0);
+        append_normal(name, value, &mut self.0);
+        let octets = self.0.len() - at - NUMBER_OCTETS;
+        self.set_number(at, octets);
+        octets
+    }
+
+    /// Sorts the values that stand from here on.
+    fn sort(&mut self, from: usize) {
+        let unsorted = self.0.split_off(from);
+        let mut values = Vec::new();
+        let mut rest = &unsorted[..];
+        while let Some((octets, after)) = rest.split_first_chunk() {
+            let octets = usize::try_from(u64::from_le_bytes(*octets)).unwrap_or(usize::MAX);
+            let (value, after) = after.split_at(octets.min(after.len()));
+            values.push(value);
+            rest = after;
+        }
+        values.sort_unstable();
         for value in values {
             self.text(value);
         }
     }
 
-    fn text(&mut self, text: &str) {
+    fn text(&mut self, text: &[u8]) {
         self.number(text.len());
-        self.0.extend_from_slice(text.as_bytes());
+        self.0.extend_from_slice(text);
     }
 
     fn number(&mut self, number: usize) {
-        self.0.extend_from_slice(&u64::try_from(number).unwrap_or(u64::MAX).to_le_bytes());
+        self.0.extend_from_slice(&number_octets(number));
+    }
+
+    /// Puts a number in place of another.
+    fn set_number(&mut self, at: usize, number: usize) {
+        self.0[at..at + NUMBER_OCTETS].copy_from_slice(&number_octets(number));
     }
 
     fn digest(&self) -> Digest {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.0);
-        shortened(&hasher)
+        shortened(&blake3::hash(&self.0))
     }
 }
 
-fn shortened(hasher: &blake3::Hasher) -> Digest {
+fn number_octets(number: usize) -> [u8; NUMBER_OCTETS] {
+    u64::try_from(number).unwrap_or(u64::MAX).to_le_bytes()
+}
+
+/// The first half of a hash.
+fn shortened(hash: &blake3::Hash) -> Digest {
     let mut octets = [0; 16];
-    hasher.finalize_xof().fill(&mut octets);
+    octets.copy_from_slice(&hash.as_bytes()[..16]);
     Digest(octets)
 }
 
@@ -186,7 +232,7 @@ impl Content {
     /// The digest of what was taken.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        shortened(&self.hasher)
+        shortened(&self.hasher.finalize())
     }
 }
 
@@ -323,6 +369,56 @@ mod tests {
             "6ec9c9fb1cac0803c9a87dd7e990222d"
         );
         assert_eq!(full(PLAIN.as_bytes()).unwrap().to_string(), "24642ac14baf03058dac1b909b306220");
+    }
+
+    #[test]
+    fn digests_of_odd_headers_are_those_of_version_1() {
+        let told = |digest: Option<Digest>| digest.map_or_else(String::new, |it| it.to_string());
+        let with_id: [(&[u8], &str, &str); 4] = [
+            (
+                b"Subject:\r\nSubject: x\r\nSubject: =?utf-8?q?A=C3=A9?=  b\r\nFrom:  \r\n",
+                "929a121182d220177c0a8ff2f242a688",
+                "9b576c1f2e94a5d3718c304309c79c61",
+            ),
+            (
+                b"From: \"B, C\" <b@x>, A (one, two) <A @ Y>; Undisclosed: c@z;\r\n\
+                  Date: Fri, 2 Jan 2026 15:04:05 +0100\r\n",
+                "5975cb92dc74a1f15d5bc34f7621c0ba",
+                "b5ed60e27ebb0fe13d7c9c66ed7e4fc1",
+            ),
+            (
+                b"Subject: caf\xc3\xa9\x0b \x0c\x85 \tx\x00\r\n =? y\r\nDate: never\r\nFrom: nobody\r\n",
+                "470b617ceb24fe112767982e41dde643",
+                "dd6ce35b58f770c2121cbfd89f9442ba",
+            ),
+            (
+                b"Message-Id: < C @d >\r\nmessage-id:\r\nSubject: \r\n \r\n",
+                "4bf99d1614cb25c6310c71482e2be04d",
+                "",
+            ),
+        ];
+        for (rest, key, headers) in with_id {
+            let header = [b"Message-ID: <a@b>\r\n", rest, b"\r\n"].concat();
+            let print = fingerprint(&header);
+            assert_eq!((print.digest.to_string().as_str(), print.basis), (key, Basis::Key));
+            assert_eq!(told(full(&header)), headers);
+        }
+        for (header, headers, way) in [
+            (
+                "Subject: s\r\nTo: a@x, b@x\r\nCc:\r\nReferences: <1> <2>\r\n\t<3>\r\n\
+                 Received: from a\r\nReceived:\r\n\r\n",
+                "0b13ed5faa95c9f2f40b517b1e326e3b",
+                "2fc1fcf5677d56553b58d5d36071e7ed",
+            ),
+            (
+                "From: x@y\r\nReceived: from A;\r\n  now\r\nReceived: b\r\n\r\n",
+                "7ff85c76bae2d7bf0d2164491b61b31c",
+                "854a5eed9f6d45462ba95575d8793f0e",
+            ),
+        ] {
+            assert_eq!(told(full(header.as_bytes())), headers);
+            assert_eq!(told(received(header.as_bytes())), way);
+        }
     }
 
     proptest! {
