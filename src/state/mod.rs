@@ -21,6 +21,7 @@ mod days;
 #[cfg(any(test, feature = "testing"))]
 mod effects;
 mod files;
+mod intents;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod place;

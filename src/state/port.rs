@@ -20,7 +20,7 @@ pub struct FolderId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub i64);
 
-/// One recorded intent.
+/// One recorded intent, by a number that it has as long as state is open: found again it may have another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IntentId(pub i64);
 

@@ -9,7 +9,7 @@ use crate::state::database::Kind;
 /// State of one account pair.
 pub(crate) const STATE: Kind = Kind {
     application: 0x4d66_5374,
-    steps: &[STATE_1, STATE_2],
+    steps: &[STATE_1, STATE_2, STATE_3],
     cost: "no mail is lost by that, and none is copied twice where the destination keeps what tells \
            messages apart; what is lost is which copies are ours, the flags that both sides last \
            agreed on, what people removed at the destination, and appends without an outcome",
@@ -49,6 +49,26 @@ CREATE TABLE pairs (
 const STATE_2: &str = "
 ALTER TABLE folders ADD COLUMN alone INTEGER;
 CREATE INDEX folders_by_wire ON folders (side, wire);
+";
+
+// One row for all messages that are about to be sent together, by their UIDs. Its number is never given
+// twice: a row that somebody else took out must not be taken for another.
+const STATE_3: &str = "
+ALTER TABLE intents RENAME TO single_intents;
+CREATE TABLE intents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source_folder INTEGER NOT NULL,
+    destination_folder INTEGER NOT NULL,
+    uid_next INTEGER NOT NULL,
+    times INTEGER NOT NULL,
+    may_arrive INTEGER NOT NULL,
+    source_uids TEXT NOT NULL
+) STRICT;
+INSERT INTO intents (source_folder, destination_folder, uid_next, times, may_arrive, source_uids)
+    SELECT source_folder, destination_folder, uid_next, times, may_arrive,
+        CAST(source_uid AS TEXT)
+    FROM single_intents ORDER BY id;
+DROP TABLE single_intents;
 ";
 
 // Numbers of folders and intents are never given twice (AUTOINCREMENT): one that is still held

@@ -1,6 +1,5 @@
 //! State in a database file.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::OptionalExtension as _;
@@ -13,6 +12,7 @@ use crate::mail::{FlagSet, ModSeq, Side, Timestamp, Uid, UidSet, WireName};
 use crate::plan::Witness;
 use crate::state::database::Database;
 use crate::state::files::Lock;
+use crate::state::intents::Intents;
 use crate::state::port::{
     self, FolderId, FolderKey, Intent, IntentId, Item, Link, OpenIntent, Outcome, Owned, RunId,
     State, StateError,
@@ -26,8 +26,7 @@ use crate::state::value::{Json, Number};
 #[derive(Debug)]
 pub struct SqliteState {
     database: Database,
-    /// The folders of intents that were made by this program and are open, as far as it knows.
-    open: BTreeMap<IntentId, (FolderId, FolderId)>,
+    intents: Intents,
     was_empty: bool,
     /// After the database: closing writes to it.
     _lock: Option<Lock>,
@@ -48,12 +47,14 @@ impl SqliteState {
     /// Opens a state file, and keeps a lock until it is closed.
     pub(crate) fn open_locked(path: &Path, lock: Option<Lock>) -> Result<Self, StateError> {
         let mut database = Database::open(path, &schema::STATE)?;
-        let was_empty = database.read(|connection| {
-            let sql = "SELECT NOT EXISTS (SELECT 1 FROM links) AND NOT EXISTS (SELECT 1 FROM owned)
-                AND NOT EXISTS (SELECT 1 FROM intents)";
+        let intents = database.read(|connection| Ok(Intents::read(connection)?))?;
+        let is_new: bool = database.read(|connection| {
+            let sql =
+                "SELECT NOT EXISTS (SELECT 1 FROM links) AND NOT EXISTS (SELECT 1 FROM owned)";
             Ok(connection.query_row(sql, (), |row| row.get(0))?)
         })?;
-        Ok(Self { database, open: BTreeMap::new(), was_empty, _lock: lock })
+        let was_empty = is_new && intents.is_empty();
+        Ok(Self { database, intents, was_empty, _lock: lock })
     }
 
     #[cfg(test)]
@@ -346,36 +347,26 @@ impl State for SqliteState {
         outcomes: &[(IntentId, Outcome)],
         intents: &[Intent],
     ) -> Result<Vec<IntentId>, StateError> {
-        let Self { database, open, .. } = self;
-        let made = database.write_through(|transaction| {
-            rows::settle(transaction, open, outcomes)?;
-            Ok(rows::intend(transaction, intents)?)
-        })?;
-        for (id, _) in outcomes {
-            open.remove(id);
+        let mut draft = self.intents.draft();
+        let mut stored = Vec::new();
+        for (id, outcome) in outcomes {
+            let pair = draft.settle(*id, outcome)?;
+            if let Outcome::Stored(copy) = outcome {
+                stored.push((pair, copy));
+            }
         }
-        let folders = intents.iter().map(|one| (one.source_folder, one.destination_folder));
-        open.extend(made.iter().copied().zip(folders));
-        Ok(made)
+        let change = draft.end(intents);
+        let written = self.database.write_through(|transaction| {
+            rows::store(transaction, &stored)?;
+            Ok(change.write(transaction)?)
+        })?;
+        Ok(self.intents.take(change, written))
     }
 
     fn open_intents(&mut self, destination: FolderId) -> Result<Vec<OpenIntent>, StateError> {
-        self.database.read(|connection| {
-            let sql = "SELECT id, source_folder, source_uid, uid_next, times, may_arrive
-                FROM intents WHERE destination_folder = ?1 ORDER BY source_uid, source_folder";
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map([destination], |row| {
-                let intent = Intent {
-                    source_folder: row.get(1)?,
-                    source: row.get(2)?,
-                    destination_folder: destination,
-                    uid_next: row.get(3)?,
-                };
-                let (id, times, may_arrive) = (row.get(0)?, row.get(4)?, row.get(5)?);
-                Ok(OpenIntent { id, intent, times, may_arrive })
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+        // Nothing is told once something was lost.
+        self.database.read(|_| Ok(()))?;
+        Ok(self.intents.of(destination))
     }
 
     fn resent(&mut self, destination: FolderId) -> Result<Vec<(FolderId, Uid, Uid)>, StateError> {
@@ -507,7 +498,7 @@ mod tests {
         let both = folders(&mut state);
         state.intend(&[intent(both, 1)]).unwrap();
         state.limit_pages(30);
-        let many: Vec<_> = (2..20_000).map(|source| intent(both, source)).collect();
+        let many: Vec<_> = (2..40_000).step_by(2).map(|source| intent(both, source)).collect();
         let refused = state.intend(&many);
         let Err(StateError::Io(error)) = refused else { panic!("{refused:?}") };
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
@@ -571,11 +562,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.db");
         let mut state = SqliteState::open(&path).unwrap();
-        state.execute("PRAGMA user_version = 3");
+        state.execute("PRAGMA user_version = 4");
         drop(state);
         let before = fs::read(&path).unwrap();
         let refused = SqliteState::open(&path);
-        assert!(matches!(refused, Err(StateError::Newer { found: 3, known: 2 })), "{refused:?}");
+        assert!(matches!(refused, Err(StateError::Newer { found: 4, known: 3 })), "{refused:?}");
         assert_eq!(fs::read(&path).unwrap(), before);
     }
 
@@ -679,13 +670,24 @@ mod tests {
         let both = folders(&mut state);
         let id = state.intend(&[intent(both, 1)]).unwrap()[0];
         state.put_links(both.0, both.1, &[link(1)]).unwrap();
-        let refused = state.settle(&[(id, Outcome::NotStored), (id, Outcome::NotStored)]);
-        assert!(refused.is_err());
+        // It writes a link, and then cannot take the intent out.
+        state.execute(
+            "CREATE TEMP TRIGGER kept BEFORE DELETE ON intents
+                BEGIN SELECT RAISE(ABORT, 'kept'); END",
+        );
+        let copy = StoredCopy { link: link(2), owned: None };
+        let outcome = [(id, Outcome::Stored(copy))];
+        assert!(state.settle(&outcome).is_err());
         assert_eq!(state.open_intents(both.1).unwrap().len(), 1);
+        assert_eq!(state.links(both.0, both.1).unwrap(), [link(1)]);
+        state.execute("DROP TRIGGER kept");
         // Another program sees only what is on disk.
         let mut other = SqliteState::open(&path).unwrap();
         assert_eq!(other.links(both.0, both.1).unwrap(), []);
         state.gather(false).unwrap();
         assert_eq!(other.links(both.0, both.1).unwrap(), [link(1)]);
+        state.settle(&outcome).unwrap();
+        assert_eq!(state.open_intents(both.1).unwrap(), []);
+        assert_eq!(other.links(both.0, both.1).unwrap().len(), 2);
     }
 }

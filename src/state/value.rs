@@ -15,8 +15,8 @@ use crate::mail::Flag;
 use crate::mail::FlagSet;
 use crate::mail::Timestamp;
 use crate::mail::Uid;
+use crate::mail::UidSet;
 use crate::state::FolderId;
-use crate::state::IntentId;
 use crate::state::RunId;
 
 macro_rules! numbers {
@@ -35,7 +35,7 @@ macro_rules! numbers {
     )+};
 }
 
-numbers!(FolderId, RunId, IntentId);
+numbers!(FolderId, RunId);
 
 /// A number of 64 bits without sign. Servers tell sizes and MODSEQ beyond what `SQLite` can hold as
 /// a number; such a one is kept exactly, as the negative number of the same bits.
@@ -130,6 +130,19 @@ impl FromSql for FlagSet {
         flags
             .map(|flag| Flag::from_wire(flag.as_bytes()).ok_or(FromSqlError::InvalidType))
             .collect()
+    }
+}
+
+/// As in commands (RFC 9051 §9, `sequence-set`).
+impl ToSql for UidSet {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_string().into())
+    }
+}
+
+impl FromSql for UidSet {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map_err(|_| FromSqlError::InvalidType)
     }
 }
 
