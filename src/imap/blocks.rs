@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::iter;
 use std::sync::Arc;
 
 use crate::imap::wire::BUFFER_OCTETS;
@@ -63,7 +64,8 @@ impl Blocks {
         if self.used.len() > BLOCKS_MAX {
             self.used.pop_front();
         }
-        self.free().unwrap_or_else(|| vec![0; BUFFER_OCTETS].into())
+        // At one go: a vector first would be one more copy.
+        self.free().unwrap_or_else(|| iter::repeat_n(0, BUFFER_OCTETS).collect())
     }
 
     /// One that was handed on and that nobody holds any more. One that is held long stands in nobody's way.

@@ -25,9 +25,10 @@ use zeroize::Zeroize as _;
 
 use crate::imap::wire::Progress;
 
-/// Most octets that are received and not opened: the longest message of a handshake (64 KiB in pieces),
-/// and whatever comes with it.
-const RECEIVED_OCTETS_MAX: usize = 96 * 1024;
+/// Most octets that are received and not opened: more than the longest message of a handshake (64 KiB in
+/// pieces) and whatever comes with it. What a read takes is acknowledged at one go, so few large reads spare
+/// both systems work.
+const RECEIVED_OCTETS_MAX: usize = 256 * 1024;
 
 /// Octets of a full record, opened (RFC 8446 §5.1).
 const RECORD_OCTETS: usize = 16 * 1024;

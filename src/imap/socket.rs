@@ -12,8 +12,9 @@ use std::time::Duration;
 /// What one read takes at least where a server sends without a pause, in octets.
 const MUCH: usize = 4 * 1024;
 
-/// How long what comes may gather. Nothing waits for it but the end of what a server sends at one go.
-const GATHERING: Duration = Duration::from_micros(200);
+/// How long what comes may gather. Nothing waits for it but the end of what a server sends at one go; what a
+/// fast line brings meanwhile fits into the system's buffers.
+const GATHERING: Duration = Duration::from_micros(500);
 
 /// What a read left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,27 @@ impl Socket {
         }
     }
 
+    /// Takes what has gathered, without a wait for more: `WouldBlock` where that is nothing.
+    #[cfg(unix)]
+    fn take_gathered(&self, out: &mut [u8]) -> io::Result<usize> {
+        let (came, _) = rustix::net::recv(&self.tcp, out, rustix::net::RecvFlags::DONTWAIT)?;
+        Ok(came)
+    }
+
+    /// Where no system can be asked so, it is waited for.
+    #[cfg(not(unix))]
+    fn take_gathered(&self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Waits for what comes, which is acknowledged at once unless there is more than one read takes.
+    fn wait(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.left != Left::More {
+            self.acknowledge_at_once();
+        }
+        self.tcp.read(out)
+    }
+
     /// Has the system acknowledge what comes at once, where it can be told so.
     fn acknowledge_at_once(&self) {
         // What cannot be had is lived without.
@@ -88,13 +110,15 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.left == Left::Gathering {
+        let came = if self.left == Left::Gathering {
             thread::sleep(GATHERING);
-        }
-        if self.left != Left::More {
-            self.acknowledge_at_once();
-        }
-        let came = self.tcp.read(out);
+            match self.take_gathered(out) {
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => self.wait(out),
+                taken => taken,
+            }
+        } else {
+            self.wait(out)
+        };
         self.left = came.as_ref().map_or(Left::Nothing, |came| Left::by(*came, out.len()));
         came
     }
@@ -147,5 +171,27 @@ mod tests {
         assert_eq!(socket.left, Left::Gathering);
         socket.write_all(b"X1 NOOP").unwrap();
         assert_eq!(socket.left, Left::Nothing);
+    }
+
+    #[test]
+    fn what_has_gathered_is_taken_and_where_that_is_nothing_more_is_waited_for() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut socket = Socket::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut room = [0; 2 * MUCH];
+        peer.write_all(&[7; 5]).unwrap();
+        while socket.tcp.peek(&mut room).unwrap() < 5 {}
+        socket.left = Left::Gathering;
+        assert_eq!(socket.read(&mut room).unwrap(), 5);
+        assert_eq!(socket.left, Left::Nothing);
+        socket.left = Left::Gathering;
+        let late = thread::spawn(move || {
+            thread::sleep(20 * GATHERING);
+            peer.write_all(&[7; 6]).unwrap();
+        });
+        assert_eq!(socket.read(&mut room).unwrap(), 6);
+        late.join().unwrap();
+        socket.left = Left::Gathering;
+        assert_eq!(socket.read(&mut room).unwrap(), 0, "the end");
     }
 }

@@ -1,5 +1,6 @@
 //! The window: what is written, what was sent and is not answered, and when to wait.
 
+use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -516,11 +517,11 @@ fn arguments(message: &AppendMessage, literal: Literal) -> String {
         words.push_str(date);
         words.push(' ');
     }
-    words.push('{');
-    words.push_str(&message.octets.to_string());
-    words.push_str(match literal {
+    let end = match literal {
         Literal::Synchronising => "}\r\n",
         Literal::NonSynchronising => "+}\r\n",
-    });
+    };
+    // To a string that cannot fail.
+    let _ = write!(words, "{{{}{end}", message.octets);
     words
 }

@@ -29,7 +29,25 @@ pub(in crate::imap) struct FetchRow {
     /// The content that is wanted, where it came inside the line.
     pub(in crate::imap) content: Option<Content>,
     /// The items that came, whether or not their values made sense.
-    seen: Vec<Item>,
+    seen: Items,
+}
+
+/// A set of items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Items(u8);
+
+impl Items {
+    const fn contains(self, item: Item) -> bool {
+        self.0 & item.bit() != 0
+    }
+
+    const fn insert(&mut self, item: Item) {
+        self.0 |= item.bit();
+    }
+
+    const fn remove(&mut self, item: Item) {
+        self.0 &= !item.bit();
+    }
 }
 
 /// Content that is no literal.
@@ -63,6 +81,22 @@ pub(in crate::imap) enum Item {
 }
 
 impl Item {
+    const ALL: [Self; 8] = [
+        Self::Uid,
+        Self::Flags,
+        Self::InternalDate,
+        Self::Size,
+        Self::ModSeq,
+        Self::Body,
+        Self::Header,
+        Self::Other,
+    ];
+
+    /// Its place in [`Items`].
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
     fn from_name(name: &[u8]) -> Self {
         const NAMES: [(&[u8], Item); 6] = [
             (b"UID", Item::Uid),
@@ -94,16 +128,16 @@ impl Item {
 impl FetchRow {
     /// Tells whether an item came, whatever its value.
     pub(in crate::imap) fn saw(&self, item: Item) -> bool {
-        self.seen.contains(&item)
+        self.seen.contains(item)
     }
 
     /// Adds items that came in an earlier row of the same message and lack in this one.
     pub(in crate::imap) fn add(&mut self, earlier: &Self) {
-        for &item in &earlier.seen {
-            if self.saw(item) {
+        for item in Item::ALL {
+            if !earlier.saw(item) || self.saw(item) {
                 continue;
             }
-            self.seen.push(item);
+            self.seen.insert(item);
             match item {
                 Item::Uid => self.uid = earlier.uid,
                 Item::Flags => self.flags.clone_from(&earlier.flags),
@@ -119,7 +153,8 @@ impl FetchRow {
     /// The facts alone, as if no content had come.
     pub(in crate::imap) fn without_content(mut self) -> Self {
         self.content = None;
-        self.seen.retain(|item| !item.is_content());
+        self.seen.remove(Item::Body);
+        self.seen.remove(Item::Header);
         self
     }
 }
@@ -297,9 +332,7 @@ impl RowReader {
     }
 
     fn note(&mut self, item: Item) {
-        if !self.row.saw(item) {
-            self.row.seen.push(item);
-        }
+        self.row.seen.insert(item);
     }
 }
 
