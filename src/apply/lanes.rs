@@ -46,6 +46,10 @@ const COST_OF_A_ROUND_TRIP: u64 = 1_000_000;
 /// Octets in flight that one lane can make use of.
 const STREAM_OCTETS_MAX: usize = 4 << 20;
 
+/// The same where both servers are near. There is no round trip to be filled; what lies longer is out of the
+/// processor's caches when it is taken, and has to be fetched from memory again.
+const STREAM_OCTETS_NEARBY: usize = 1 << 20;
+
 /// Shares that no lane has taken yet. Lanes log in while it is still found out what there is to share.
 #[derive(Default)]
 struct Shares {
@@ -104,7 +108,7 @@ impl<'r> Run<'r> {
                     let shares = &shares;
                     lanes.push(scope.spawn(move || lane.run_beside(shares)));
                 }
-                self.settings.memory = lane_memory(&self.settings, lanes.len() + 1);
+                self.settings.memory = lane_memory(self.settings.memory, lanes.len() + 1, are_near);
                 let dealt = deal(groups, many, message);
                 self.make_with_the_first(&dealt)?;
                 shares.deal(dealt);
@@ -177,7 +181,7 @@ impl<'r> Run<'r> {
         let new = |_| {
             let mut lane = common.lane(self.source.another(), self.destination.another());
             lane.are_near = self.are_near;
-            lane.settings.memory = lane_memory(&self.settings, many);
+            lane.settings.memory = lane_memory(self.settings.memory, many, self.are_near);
             lane
         };
         (there..many).map(new).collect()
@@ -300,8 +304,9 @@ fn lanes_for(cost: u64, settings: &Settings) -> usize {
 }
 
 /// The share of one lane of so many in what may be in flight.
-fn lane_memory(settings: &Settings, many: usize) -> usize {
-    (settings.memory / many.max(1)).min(STREAM_OCTETS_MAX)
+fn lane_memory(memory: usize, many: usize, are_near: bool) -> usize {
+    let useful = if are_near { STREAM_OCTETS_NEARBY } else { STREAM_OCTETS_MAX };
+    (memory / many.max(1)).min(useful)
 }
 
 /// Deals folders into so many shares of about the same cost, the largest first to whoever has least.
@@ -351,5 +356,19 @@ mod tests {
         assert_eq!(assign(&[0, 0, 0], 3), [0, 1, 2]);
         assert_eq!(assign(&[7, 8], 1), [0, 0]);
         assert_eq!(assign(&[], 4), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn lane_has_its_share_of_memory_and_no_more_than_it_can_use() {
+        const MIB: usize = 1 << 20;
+        for (memory, many, are_near, share) in [
+            (32 * MIB, 4, false, 4 * MIB),
+            (32 * MIB, 4, true, MIB),
+            (6 * MIB, 4, false, MIB + MIB / 2),
+            (2 * MIB, 4, true, MIB / 2),
+            (MIB, 0, true, MIB),
+        ] {
+            assert_eq!(lane_memory(memory, many, are_near), share);
+        }
     }
 }
