@@ -21,6 +21,7 @@ use rusqlite::params;
 use rusqlite::types::FromSqlError;
 
 use crate::mail::{Uid, UidSet};
+use crate::state::database::Fault;
 use crate::state::port;
 use crate::state::port::{FolderId, Intent, IntentId, OpenIntent, Outcome, StateError};
 
@@ -214,7 +215,12 @@ impl Change {
     }
 
     /// Writes the rows. Returns the numbers of those that were made, in their order.
-    pub(crate) fn write(&self, transaction: &Connection) -> rusqlite::Result<Vec<RowId>> {
+    ///
+    /// # Errors
+    ///
+    /// The database's own; [`StateError::Database`] where somebody else works with the file: what is known
+    /// of it is not what is there.
+    pub(crate) fn write(&self, transaction: &Connection) -> Result<Vec<RowId>, Fault> {
         for (number, row) in &self.changed {
             let changed = if row.sources.is_empty() {
                 let sql = "DELETE FROM intents WHERE id = ?1";
@@ -224,8 +230,9 @@ impl Change {
                 transaction.prepare_cached(sql)?.execute(params![number, row.sources])?
             };
             if changed != 1 {
-                // Somebody else works with this file: what is known of it is not what is there.
-                return Err(rusqlite::Error::StatementChangedRows(changed));
+                let text =
+                    "another program has changed its intents; the next run goes on".to_owned();
+                return Err(StateError::Database(text).into());
             }
         }
         for (intent, from) in &self.resent {
@@ -426,7 +433,7 @@ mod tests {
             draft.settle(*id, outcome).unwrap();
         }
         let change = draft.end(new);
-        let written = change.write(connection).unwrap();
+        let written = change.write(connection).ok().unwrap();
         intents.take(change, written)
     }
 
@@ -464,7 +471,8 @@ mod tests {
         carry_out(&mut theirs, &connection, &settled, &[intent(2, 41)]);
         let mut draft = ours.draft();
         draft.settle(ids[0], &Outcome::NotStored).unwrap();
-        assert!(draft.end(&[]).write(&connection).is_err());
+        let refused = draft.end(&[]).write(&connection);
+        assert!(matches!(refused, Err(Fault::State(StateError::Database(_)))));
         assert_eq!(rows(&connection), [("2".to_owned(), 41, 1, true)]);
     }
 

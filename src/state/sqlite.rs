@@ -358,7 +358,7 @@ impl State for SqliteState {
         let change = draft.end(intents);
         let written = self.database.write_through(|transaction| {
             rows::store(transaction, &stored)?;
-            Ok(change.write(transaction)?)
+            change.write(transaction)
         })?;
         Ok(self.intents.take(change, written))
     }
