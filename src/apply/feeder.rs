@@ -1,5 +1,6 @@
 //! The reading end of the pipe: treats each message by its recipe and puts it in.
 
+use crate::apply::dating;
 use crate::apply::pass::Leg;
 use crate::apply::pipe::{Passenger, Pipe};
 use crate::identity;
@@ -173,13 +174,12 @@ impl<'a> Feeder<'a> {
 
     fn date_of_header(&self, current: &Current) -> Option<(InternalDate, String)> {
         let Leg { recipe, dates: neighbours, .. } = self.leg();
-        let dates = recipe.dates.iter().filter_map(|from| match from {
-            DateFrom::Internaldate => current.head.internal_date,
-            DateFrom::DateHeader => identity::date_header(&current.header).map(in_utc),
-            DateFrom::ReceivedHeader => identity::first_received_date(&current.header).map(in_utc),
-        });
-        let neighbour = neighbours.get(&current.uid).copied();
-        dates.chain(neighbour).find_map(|date| Some((date, date.to_append(self.now)?)))
+        let (internal_date, header) = (current.head.internal_date, &current.header[..]);
+        let own = dating::date_of_its_own(recipe, internal_date, header, self.now);
+        own.or_else(|| {
+            let neighbour = neighbours.get(&current.uid).copied()?;
+            Some((neighbour, neighbour.to_append(self.now)?))
+        })
     }
 
     /// The header has ended: settles the date of a message that was held back for it.
@@ -236,10 +236,6 @@ pub(super) fn seen(header: &[u8]) -> Fingerprint {
     }
     let headers = identity::full(header);
     headers.map_or(key, |digest| Fingerprint { digest, basis: Basis::Headers })
-}
-
-fn in_utc(instant: Timestamp) -> InternalDate {
-    InternalDate::new(instant, 0)
 }
 
 impl FetchSink for Feeder<'_> {

@@ -8,7 +8,7 @@ use crate::apply::folders::Absent;
 use crate::apply::outlet::Sent;
 use crate::apply::placing::Target;
 use crate::apply::work::CopySet;
-use crate::mail::{FolderName, MailboxId};
+use crate::mail::{FlagSet, FolderName, MailboxId};
 use crate::mail::{InternalDate, PermanentFlags, Uid, UidSet, UidValidity, WireName};
 use crate::plan::{FolderPair, Observed};
 use crate::state::{FolderId, IntentId, Link};
@@ -159,6 +159,14 @@ impl Group {
         }
     }
 
+    /// These flags, as far as the destination folder keeps them.
+    pub(super) fn kept(&self, flags: FlagSet) -> FlagSet {
+        match &self.place {
+            Some(place) => place.permanent.storable(&flags).0,
+            None => flags,
+        }
+    }
+
     /// The UIDNEXT that the plan saw, or 1 for a folder that it creates.
     pub(super) fn planned_uid_next(&self) -> Uid {
         self.planned().map(|seen| seen.uid_next).max().unwrap_or(Uid::MIN)
@@ -300,6 +308,12 @@ impl Group {
 }
 
 impl PairTodo {
+    /// The recipe by which a message is copied.
+    pub(super) fn recipe_of(&self, uid: Uid) -> Option<u32> {
+        let set = self.sets.iter().find(|set| set.uids.contains(uid)).or(self.sets.first());
+        set.map(|set| set.recipe)
+    }
+
     /// Messages that can be sent now: not done, and not waiting.
     fn next_set(&self) -> Option<(UidSet, u32)> {
         let waiting: UidSet = self.waiting.keys().copied().collect();

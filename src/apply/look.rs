@@ -15,6 +15,9 @@ pub(super) struct Candidate {
     pub seen: Fingerprint,
 }
 
+/// Tells whether a message is kept, by what it is and by its header; may correct what it is.
+type Keep<'a> = dyn FnMut(&mut Candidate, &[u8]) -> bool + 'a;
+
 /// Reads facts of the messages in `uids`, and the fingerprints of their headers if `header` asks for
 /// them, ascending. A server that returns its last message for a window above it is not believed:
 /// only what was asked for counts.
@@ -28,10 +31,10 @@ pub(super) fn look(
     uids: &UidSet,
     header: HeaderFields,
 ) -> Result<Vec<Candidate>, StoreError> {
-    collect(store, folder, uids, header, &mut |_| true)
+    collect(store, folder, uids, header, &mut |_, _| true)
 }
 
-/// As [`look`], with headers; keeps only what is asked for.
+/// As [`look`], with headers; keeps only what is asked for, after a look at the header.
 ///
 /// # Errors
 ///
@@ -40,7 +43,7 @@ pub(super) fn look_for(
     store: &mut (impl Look + ?Sized),
     folder: &WireName,
     uids: &UidSet,
-    keep: &mut dyn FnMut(&Candidate) -> bool,
+    keep: &mut Keep<'_>,
 ) -> Result<Vec<Candidate>, StoreError> {
     collect(store, folder, uids, HeaderFields::Full, keep)
 }
@@ -50,7 +53,7 @@ fn collect(
     folder: &WireName,
     uids: &UidSet,
     header: HeaderFields,
-    keep: &mut dyn FnMut(&Candidate) -> bool,
+    keep: &mut Keep<'_>,
 ) -> Result<Vec<Candidate>, StoreError> {
     if uids.is_empty() {
         return Ok(Vec::new());
@@ -96,7 +99,7 @@ impl Incoming {
 struct Collect<'a> {
     found: Vec<Candidate>,
     row: Incoming,
-    keep: &'a mut dyn FnMut(&Candidate) -> bool,
+    keep: &'a mut Keep<'a>,
 }
 
 impl FetchSink for Collect<'_> {
@@ -111,8 +114,8 @@ impl FetchSink for Collect<'_> {
     }
 
     fn end(&mut self, uid: Uid) -> Flow {
-        let candidate = self.row.end(uid);
-        if (self.keep)(&candidate) {
+        let mut candidate = self.row.end(uid);
+        if (self.keep)(&mut candidate, &self.row.header) {
             self.found.push(candidate);
         }
         Flow::Go

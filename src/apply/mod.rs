@@ -20,6 +20,7 @@
 
 mod book;
 mod copy;
+mod dating;
 mod event;
 mod fatal;
 mod feeder;
@@ -30,7 +31,6 @@ mod known;
 mod lanes;
 mod look;
 mod meet;
-mod neighbour;
 mod outlet;
 mod pairing;
 mod pass;

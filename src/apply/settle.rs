@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 
 use crate::apply::book::message_item;
 use crate::apply::copy::{Trouble, at};
+use crate::apply::dating::{date_of_its_own, in_utc};
 use crate::apply::group::{Group, Resent, Unplaced, Waiting};
-use crate::apply::look::{Candidate, look};
+use crate::apply::look::{Candidate, look, look_for};
 use crate::apply::pairing::{Paired, Wanted, pair_up};
 use crate::apply::run::Run;
 use crate::identity::Basis;
 use crate::identity::Fingerprint;
-use crate::mail::{InternalDate, Side, Uid, UidSet, WireName};
+use crate::mail::{Side, Uid, UidSet};
 use crate::plan::Reason;
 use crate::state::{FolderId, IntentId, Link, OpenIntent, Outcome, StoredCopy};
 use crate::store::{FolderState, HeaderFields};
@@ -170,21 +171,19 @@ impl Run<'_> {
     /// The source messages of open intents but the settled ones, as far as they may be among what was found.
     fn wanted_of_open(
         &mut self,
-        group: &Group,
+        group: &mut Group,
         open: &[OpenIntent],
         settled: &BTreeSet<IntentId>,
         found: &[Candidate],
     ) -> Result<Vec<Wanted>, Trouble> {
-        let mut wanted = Vec::new();
-        for (index, todo) in group.pairs.iter().enumerate() {
+        let uids = |group: &Group, pair: usize| {
+            let source_folder = group.pairs[pair].source_folder;
             let of_pair = open.iter().filter(|open| {
-                open.intent.source_folder == todo.source_folder && !settled.contains(&open.id)
+                open.intent.source_folder == source_folder && !settled.contains(&open.id)
             });
-            let uids: UidSet = of_pair.map(|open| open.intent.source).collect();
-            let wire = todo.pair.source.wire.clone();
-            wanted.extend(self.wanted(index, &wire, &uids, found)?);
-        }
-        Ok(wanted)
+            of_pair.map(|open| open.intent.source).collect()
+        };
+        self.wanted(group, &uids, found)
     }
 
     /// Pairs unplaced links and open intents with what was found, and judges those that were not. What
@@ -237,7 +236,7 @@ impl Run<'_> {
     ) -> Result<(), Trouble> {
         let looked_for = |one: &&Unplaced| one.looked < LOOKS_FOR_UNPLACED;
         let unplaced: Vec<Unplaced> = group.unplaced.iter().filter(looked_for).cloned().collect();
-        let wanted: Vec<Wanted> = unplaced.iter().map(wanted_unplaced).collect();
+        let wanted: Vec<Wanted> = unplaced.iter().map(|one| wanted_unplaced(group, one)).collect();
         let pairs = self.pair_up(group, &wanted, found)?;
         for unplaced in group.unplaced.iter_mut().filter(|one| one.looked < LOOKS_FOR_UNPLACED) {
             unplaced.looked += 1;
@@ -307,15 +306,14 @@ impl Run<'_> {
         if found.is_empty() {
             return Ok(());
         }
-        let mut wanted = Vec::new();
-        for (index, todo) in group.pairs.iter().enumerate() {
+        let uids = |group: &Group, pair: usize| {
+            let todo = &group.pairs[pair];
             let of_pair =
                 open.iter().filter(|open| open.intent.source_folder == todo.source_folder);
             let asked: UidSet = of_pair.map(|open| open.intent.source).collect();
-            let uids = todo.pending().difference(&asked);
-            let wire = todo.pair.source.wire.clone();
-            wanted.extend(self.wanted(index, &wire, &uids, found)?);
-        }
+            todo.pending().difference(&asked)
+        };
+        let wanted = self.wanted(group, &uids, found)?;
         let appended_before = group.pairs.iter().any(|todo| todo.copied > 0);
         let mut taken = UidSet::new();
         for paired in self.pair_up(group, &wanted, found)? {
@@ -332,51 +330,29 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The same message with the flags and the date that its copy gets.
-    fn as_copied(&self, group: &Group, want: &Wanted) -> Wanted {
-        let mut want = want.clone();
-        let todo = &group.pairs[want.pair];
-        let set = todo.sets.iter().find(|set| set.uids.contains(want.uid)).or(todo.sets.first());
-        if let Some(recipe) = set.and_then(|set| self.work.recipe(set.recipe)) {
-            want.flags = want.flags.difference(&recipe.drop_flags);
-        }
-        if let Some(place) = &group.place {
-            want.flags = place.permanent.storable(&want.flags).0;
-        }
-        let now = self.clock.now();
-        // What dates it instead is not known here: its own header, or a neighbour.
-        want.date = want.date.filter(|date| InternalDate::new(*date, 0).to_append(now).is_some());
-        want
-    }
-
     pub(super) fn pair_up(
         &mut self,
         group: &Group,
         wanted: &[Wanted],
         found: &[Candidate],
     ) -> Result<Vec<Paired>, Trouble> {
-        let wanted: Vec<Wanted> = wanted.iter().map(|want| self.as_copied(group, want)).collect();
         if wanted.is_empty() || found.is_empty() {
             return Ok(Vec::new());
         }
         let sources: Vec<_> =
             group.pairs.iter().map(|todo| todo.pair.source.wire.clone()).collect();
         let (source, destination) = self.both()?;
-        pair_up(source, destination, &sources, &group.wire, &wanted, found)
+        pair_up(source, destination, &sources, &group.wire, wanted, found)
     }
 
     /// Reads the headers of source messages that are looked for, and keeps those that may be among
     /// what was found: a folder may have a million messages to go, and two that somebody delivered.
     pub(super) fn wanted(
         &mut self,
-        pair: usize,
-        wire: &WireName,
-        uids: &UidSet,
+        group: &mut Group,
+        uids: &dyn Fn(&Group, usize) -> UidSet,
         found: &[Candidate],
     ) -> Result<Vec<Wanted>, Trouble> {
-        if uids.is_empty() || found.is_empty() {
-            return Ok(Vec::new());
-        }
         let keyed = |seen: &Fingerprint| seen.basis == Basis::Key;
         let keys: BTreeSet<_> = found
             .iter()
@@ -384,20 +360,52 @@ impl Run<'_> {
             .map(|candidate| candidate.seen.digest)
             .collect();
         let others = found.iter().any(|candidate| !keyed(&candidate.seen));
-        let source = self.source()?;
-        let rows = crate::apply::look::look_for(source, wire, uids, &mut |row| {
-            if keyed(&row.seen) { keys.contains(&row.seen.digest) } else { others }
+        let may_be_there = |seen: &Fingerprint| {
+            if keyed(seen) { keys.contains(&seen.digest) } else { others }
+        };
+        let mut wanted = Vec::new();
+        for pair in 0..group.pairs.len() {
+            let uids = uids(group, pair);
+            if !uids.is_empty() && !found.is_empty() {
+                self.wanted_of_pair(group, pair, &uids, &may_be_there, &mut wanted)?;
+            }
+        }
+        self.date_twins(group, &mut wanted)?;
+        Ok(wanted)
+    }
+
+    /// The messages of one source folder, with the flags and the dates that their copies get.
+    fn wanted_of_pair(
+        &mut self,
+        group: &Group,
+        pair: usize,
+        uids: &UidSet,
+        may_be_there: &dyn Fn(&Fingerprint) -> bool,
+        wanted: &mut Vec<Wanted>,
+    ) -> Result<(), Trouble> {
+        let (work, now) = (self.work, self.clock.now());
+        let todo = &group.pairs[pair];
+        let rows = look_for(self.source()?, &todo.pair.source.wire, uids, &mut |row, header| {
+            if !may_be_there(&row.seen) {
+                return false;
+            }
+            if let Some(recipe) = todo.recipe_of(row.uid).and_then(|number| work.recipe(number)) {
+                row.flags = group.kept(row.flags.difference(&recipe.drop_flags));
+                let own = date_of_its_own(recipe, row.date.map(in_utc), header, now);
+                row.date = own.map(|(date, _)| date.instant());
+            }
+            true
         })
         .map_err(at(Side::Source))?;
-        let wanted = rows.into_iter().map(|row| Wanted {
+        wanted.extend(rows.into_iter().map(|row| Wanted {
             pair,
             uid: row.uid,
             size: row.size,
             date: row.date,
             flags: row.flags,
             seen: row.seen,
-        });
-        Ok(wanted.collect())
+        }));
+        Ok(())
     }
 
     fn put_link(&mut self, group: &Group, pair: usize, link: Link) -> Result<(), Trouble> {
@@ -442,14 +450,14 @@ fn watermark(group: &Group, open: &[OpenIntent], known: Uid) -> Uid {
     intended.chain(unplaced).chain(seen).chain([known]).min().unwrap_or(known)
 }
 
-fn wanted_unplaced(unplaced: &Unplaced) -> Wanted {
+fn wanted_unplaced(group: &Group, unplaced: &Unplaced) -> Wanted {
     let Unplaced { pair, link, .. } = unplaced;
     Wanted {
         pair: *pair,
         uid: link.source,
         size: Some(link.octets),
         date: None,
-        flags: link.flags.clone().unwrap_or_default(),
+        flags: group.kept(link.flags.clone().unwrap_or_default()),
         seen: Fingerprint { digest: link.digest, basis: link.basis },
     }
 }

@@ -44,13 +44,11 @@ impl Run<'_> {
             linked.extend(link.destination);
         })?;
         found.retain(|candidate| !linked.contains(candidate.uid));
-        let mut wanted = Vec::new();
-        for (index, todo) in group.pairs.iter().enumerate() {
-            let of_pair = group.resent.iter().filter(|resent| resent.pair == index);
-            let uids: UidSet = of_pair.map(|resent| resent.source).collect();
-            let wire = todo.pair.source.wire.clone();
-            wanted.extend(self.wanted(index, &wire, &uids, &found)?);
-        }
+        let uids = |group: &Group, pair: usize| {
+            let of_pair = group.resent.iter().filter(|resent| resent.pair == pair);
+            of_pair.map(|resent| resent.source).collect()
+        };
+        let wanted = self.wanted(group, &uids, &found)?;
         for paired in self.pair_up(group, &wanted, &found)? {
             let (want, candidate) = (&wanted[paired.wanted], &found[paired.candidate]);
             let of_message = group

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+use mailferry::mail::UidOrder;
 use mailferry::state::memory::Effects;
 use mailferry::state::memory::MemoryState;
 use mailferry::store::memory::Arrival;
@@ -129,6 +130,28 @@ fn a_run_that_is_killed_when_it_loses_a_connection_goes_on() {
             }
             effects.heal();
             to_the_end(&mut world, &plan);
+        }
+    }
+}
+
+#[test]
+fn twins_are_dated_by_their_own_neighbours_whatever_was_lost_between_them() {
+    let text = "INBOX: ~b@-5 c@1500000000 d@1700000000 ~b@-5";
+    let world = || {
+        let mut world = World::new(text, "");
+        world.rules.messages.order = UidOrder::NewestFirst;
+        world
+    };
+    let result = "INBOX: ~b@1700000000 d@1700000000 c@1500000000 ~b@1500000000";
+    for (loss, retries) in LOSSES.into_iter().flat_map(|loss| [(loss, 0), (loss, 3)]) {
+        for nth in 0..6 {
+            let mut world = world();
+            let plan = world.plan();
+            world.settings.retries = retries;
+            world.destination.stop_at(nth, loss);
+            world.apply(&plan);
+            assert_in_order(&world.apply(&plan));
+            world.holds_in_any_order(result);
         }
     }
 }

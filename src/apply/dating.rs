@@ -1,18 +1,67 @@
-//! Dates for messages that have none: that of the nearest message of their folder.
+//! The dates that copies get: the message's own, or that of the nearest message of its folder.
 
 use std::collections::BTreeMap;
 
 use crate::apply::copy::{Trouble, at};
 use crate::apply::group::Group;
 use crate::apply::look::{Candidate, look};
+use crate::apply::pairing::Wanted;
 use crate::apply::run::Run;
+use crate::identity;
 use crate::mail::{InternalDate, Side, Timestamp, Uid, UidSet};
+use crate::plan::{DateFrom, Recipe};
 use crate::store::HeaderFields;
 
 /// The oldest date that is sent: for a message in a folder in which no message has a date.
 const DATE_OF_LAST_RESORT: i64 = 31_536_000;
 
+/// The first date of a recipe's chain that can be sent, and how it is written: what a message has of its
+/// own.
+pub(super) fn date_of_its_own(
+    recipe: &Recipe,
+    internal_date: Option<InternalDate>,
+    header: &[u8],
+    now: Timestamp,
+) -> Option<(InternalDate, String)> {
+    let mut dates = recipe.dates.iter().filter_map(|from| match from {
+        DateFrom::Internaldate => internal_date,
+        DateFrom::DateHeader => identity::date_header(header).map(in_utc),
+        DateFrom::ReceivedHeader => identity::first_received_date(header).map(in_utc),
+    });
+    dates.find_map(|date| Some((date, date.to_append(now)?)))
+}
+
+pub(super) fn in_utc(instant: Timestamp) -> InternalDate {
+    InternalDate::new(instant, 0)
+}
+
 impl Run<'_> {
+    /// Dates those that have no date of their own, and whose copies only the date tells apart, as their
+    /// copies are dated.
+    pub(super) fn date_twins(
+        &mut self,
+        group: &mut Group,
+        wanted: &mut [Wanted],
+    ) -> Result<(), Trouble> {
+        let mut seen: BTreeMap<_, u32> = BTreeMap::new();
+        for want in &*wanted {
+            *seen.entry(want.seen.digest).or_default() += 1;
+        }
+        let is_undated_twin = |want: &Wanted| want.date.is_none() && seen[&want.seen.digest] > 1;
+        for want in wanted.iter().filter(|want| is_undated_twin(want)) {
+            let todo = &mut group.pairs[want.pair];
+            if !todo.dates.contains_key(&want.uid) {
+                todo.undated.insert(want.uid);
+            }
+        }
+        self.date_the_undated(group)?;
+        for want in wanted.iter_mut().filter(|want| is_undated_twin(want)) {
+            let date = group.pairs[want.pair].dates.get(&want.uid);
+            want.date = date.map(|date| date.instant());
+        }
+        Ok(())
+    }
+
     /// Finds a date for every message of a folder that the server does not date, once one has turned up
     /// that its own header does not date either: each of them would stop the reading.
     pub(super) fn date_the_undated(&mut self, group: &mut Group) -> Result<(), Trouble> {
@@ -25,7 +74,7 @@ impl Run<'_> {
             let undated = rows.iter().filter(|row| sendable(row, now).is_none());
             let mut undated: UidSet = undated.map(|row| row.uid).collect();
             undated.extend(todo.undated.iter());
-            let last_resort = InternalDate::new(Timestamp::from_seconds(DATE_OF_LAST_RESORT), 0);
+            let last_resort = in_utc(Timestamp::from_seconds(DATE_OF_LAST_RESORT));
             todo.dates.extend(undated.iter().map(|uid| (uid, last_resort)));
             todo.dates.extend(nearest(&undated, &rows, now));
             todo.undated = UidSet::new();
@@ -36,7 +85,7 @@ impl Run<'_> {
 
 /// The date of a row, where it can be sent.
 fn sendable(row: &Candidate, now: Timestamp) -> Option<InternalDate> {
-    row.date.map(|date| InternalDate::new(date, 0)).filter(|date| date.to_append(now).is_some())
+    row.date.map(in_utc).filter(|date| date.to_append(now).is_some())
 }
 
 /// The date of the nearest row by UID that can be sent, the lower of two that are as near.
