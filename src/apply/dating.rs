@@ -8,6 +8,7 @@ use crate::apply::look::{Candidate, look};
 use crate::apply::pairing::Wanted;
 use crate::apply::run::Run;
 use crate::identity;
+use crate::identity::{Basis, Digest, Fingerprint};
 use crate::mail::{InternalDate, Side, Timestamp, Uid, UidSet};
 use crate::plan::{DateFrom, Recipe};
 use crate::store::HeaderFields;
@@ -36,28 +37,48 @@ pub(super) fn in_utc(instant: Timestamp) -> InternalDate {
 }
 
 impl Run<'_> {
-    /// Dates those that have no date of their own, and whose copies only the date tells apart, as their
-    /// copies are dated.
+    /// Dates those that have no date of their own as their copies are dated, where more than one may be the
+    /// same message.
     pub(super) fn date_twins(
         &mut self,
         group: &mut Group,
         wanted: &mut [Wanted],
+        found: &[Candidate],
     ) -> Result<(), Trouble> {
-        let mut seen: BTreeMap<_, u32> = BTreeMap::new();
-        for want in &*wanted {
-            *seen.entry(want.seen.digest).or_default() += 1;
-        }
-        let is_undated_twin = |want: &Wanted| want.date.is_none() && seen[&want.seen.digest] > 1;
-        for want in wanted.iter().filter(|want| is_undated_twin(want)) {
+        let twins = Twins::among(wanted, found);
+        let is_meant = |want: &Wanted| want.date.is_none() && twins.has(&want.seen);
+        for want in wanted.iter().filter(|want| is_meant(want)) {
             let todo = &mut group.pairs[want.pair];
             if !todo.dates.contains_key(&want.uid) {
                 todo.undated.insert(want.uid);
             }
         }
         self.date_the_undated(group)?;
-        for want in wanted.iter_mut().filter(|want| is_undated_twin(want)) {
+        for want in wanted.iter_mut().filter(|want| is_meant(want)) {
             let date = group.pairs[want.pair].dates.get(&want.uid);
             want.date = date.map(|date| date.instant());
+        }
+        Ok(())
+    }
+
+    /// Dates messages of which no more is known than their links, where more than one may be the same
+    /// message: they are read once more.
+    pub(super) fn date_unplaced(
+        &mut self,
+        group: &mut Group,
+        unplaced: &mut [Wanted],
+        found: &[Candidate],
+    ) -> Result<(), Trouble> {
+        let twins = Twins::among(unplaced, found);
+        let uids = |_: &Group, pair: usize| {
+            let of_pair = unplaced.iter().filter(|want| want.pair == pair && twins.has(&want.seen));
+            of_pair.map(|want| want.uid).collect()
+        };
+        let read = self.wanted(group, &uids, found)?;
+        let dates: BTreeMap<_, _> =
+            read.into_iter().map(|want| ((want.pair, want.uid), want.date)).collect();
+        for want in unplaced {
+            want.date = dates.get(&(want.pair, want.uid)).copied().flatten();
         }
         Ok(())
     }
@@ -81,6 +102,38 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Which messages may be the same as others, on one side at least. Those without a key may all be.
+struct Twins(BTreeMap<Option<Digest>, u32>);
+
+impl Twins {
+    fn among(wanted: &[Wanted], found: &[Candidate]) -> Self {
+        let mut most = BTreeMap::new();
+        let wanted = wanted.iter().map(|want| &want.seen);
+        let found = found.iter().map(|candidate| &candidate.seen);
+        for (key, times) in times(wanted).into_iter().chain(times(found)) {
+            let most = most.entry(key).or_default();
+            *most = times.max(*most);
+        }
+        Self(most)
+    }
+
+    fn has(&self, seen: &Fingerprint) -> bool {
+        self.0.get(&key(seen)).is_some_and(|&most| most > 1)
+    }
+}
+
+fn times<'a>(all: impl Iterator<Item = &'a Fingerprint>) -> BTreeMap<Option<Digest>, u32> {
+    let mut times = BTreeMap::new();
+    for seen in all {
+        *times.entry(key(seen)).or_default() += 1;
+    }
+    times
+}
+
+fn key(seen: &Fingerprint) -> Option<Digest> {
+    (seen.basis == Basis::Key).then_some(seen.digest)
 }
 
 /// The date of a row, where it can be sent.

@@ -236,7 +236,9 @@ impl Run<'_> {
     ) -> Result<(), Trouble> {
         let looked_for = |one: &&Unplaced| one.looked < LOOKS_FOR_UNPLACED;
         let unplaced: Vec<Unplaced> = group.unplaced.iter().filter(looked_for).cloned().collect();
-        let wanted: Vec<Wanted> = unplaced.iter().map(|one| wanted_unplaced(group, one)).collect();
+        let mut wanted: Vec<Wanted> =
+            unplaced.iter().map(|one| wanted_unplaced(group, one)).collect();
+        self.date_unplaced(group, &mut wanted, found)?;
         let pairs = self.pair_up(group, &wanted, found)?;
         for unplaced in group.unplaced.iter_mut().filter(|one| one.looked < LOOKS_FOR_UNPLACED) {
             unplaced.looked += 1;
@@ -370,7 +372,7 @@ impl Run<'_> {
                 self.wanted_of_pair(group, pair, &uids, &may_be_there, &mut wanted)?;
             }
         }
-        self.date_twins(group, &mut wanted)?;
+        self.date_twins(group, &mut wanted, found)?;
         Ok(wanted)
     }
 

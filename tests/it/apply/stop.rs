@@ -135,20 +135,26 @@ fn a_run_that_is_killed_when_it_loses_a_connection_goes_on() {
 }
 
 #[test]
-fn twins_are_dated_by_their_own_neighbours_whatever_was_lost_between_them() {
-    let text = "INBOX: ~b@-5 c@1500000000 d@1700000000 ~b@-5";
-    let world = || {
-        let mut world = World::new(text, "");
-        world.rules.messages.order = UidOrder::NewestFirst;
-        world
-    };
-    let result = "INBOX: ~b@1700000000 d@1700000000 c@1500000000 ~b@1500000000";
-    for (loss, retries) in LOSSES.into_iter().flat_map(|loss| [(loss, 0), (loss, 3)]) {
-        for nth in 0..6 {
-            let mut world = world();
+fn twins_keep_their_own_dates_and_flags_whatever_was_lost_between_them() {
+    let by_neighbours = "INBOX: ~b@-5 c@1500000000 d@1700000000 ~b@-5";
+    let dated = "INBOX: ~b@1500000000 c@1500000000 d@1700000000 ~b@1700000000";
+    let own = "INBOX: ~g@1700000000 ~g ~g/SA@1700000000 ~g/k";
+    let losses = LOSSES.into_iter().flat_map(|loss| [(loss, 0), (loss, 3)]);
+    let moments: Vec<_> = (0..6).flat_map(|nth| [(nth, 0), (nth, 1), (nth, 2)]).collect();
+    let ways = losses.flat_map(|loss| moments.iter().map(move |moment| (loss, *moment)));
+    for (order, text, result) in [
+        (UidOrder::NewestFirst, by_neighbours, dated),
+        (UidOrder::OldestFirst, by_neighbours, dated),
+        (UidOrder::NewestFirst, own, own),
+        (UidOrder::OldestFirst, own, own),
+    ] {
+        for ((loss, retries), (nth, read)) in ways.clone() {
+            let mut world = World::new(text, "");
+            world.rules.messages.order = order;
             let plan = world.plan();
             world.settings.retries = retries;
             world.destination.stop_at(nth, loss);
+            world.destination.read_before_loss(read);
             world.apply(&plan);
             assert_in_order(&world.apply(&plan));
             world.holds_in_any_order(result);
