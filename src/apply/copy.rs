@@ -34,7 +34,18 @@ const FOREIGN_COPIES: u32 = 3;
 /// What to do with a folder after one round.
 enum Round {
     Again,
+    /// Nothing but waiting is left, which other folders need not do, too.
+    PutOff,
     Done,
+}
+
+/// How far a folder has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// All was done that can be done.
+    Done,
+    /// An append without a reply may still arrive: it goes on when all others are done.
+    PutOff,
 }
 
 impl Run<'_> {
@@ -128,8 +139,8 @@ impl Run<'_> {
     }
 
     /// Copies into one folder with care: whatever happens is looked at before anything is done about
-    /// it.
-    pub(super) fn copy_group(&mut self, group: &mut Group) -> Result<(), Fatal> {
+    /// it. A folder in which there is nothing to do but to wait is put off once.
+    pub(super) fn copy_group(&mut self, group: &mut Group) -> Result<Course, Fatal> {
         loop {
             if self.is_to_stop() {
                 return Err(Fatal::Stopped);
@@ -138,6 +149,7 @@ impl Run<'_> {
             match self.round(group) {
                 Ok(Round::Done) => break,
                 Ok(Round::Again) => {}
+                Ok(Round::PutOff) => return Ok(Course::PutOff),
                 Err(Trouble::Fatal(fatal)) => return Err(fatal),
                 Err(Trouble::Store(side, error)) => {
                     let dead = match side {
@@ -160,7 +172,7 @@ impl Run<'_> {
             }
         }
         self.tell_what_is_not_visible(group);
-        self.look_for_surplus(group)
+        self.look_for_surplus(group).map(|()| Course::Done)
     }
 
     /// Opens both ends, looks, and moves the next messages.
@@ -332,7 +344,8 @@ impl Run<'_> {
         }
     }
 
-    /// Nothing can be sent now: waits for appends that may still arrive, or ends the folder.
+    /// Nothing can be sent now: waits for appends that may still arrive, at the end of the queue (safety
+    /// law R2), or ends the folder.
     fn wait_for_late_ones(&mut self, group: &mut Group) -> Result<Round, Trouble> {
         if group.must_look {
             return Ok(Round::Again);
@@ -343,6 +356,9 @@ impl Run<'_> {
         let Some(settled) = group.next_settled(self.settings.settle) else {
             return Ok(Round::Done);
         };
+        if !std::mem::replace(&mut group.was_put_off, true) {
+            return Ok(Round::PutOff);
+        }
         let time = settled.saturating_sub(self.clock.elapsed()) + Duration::from_millis(20);
         let why = "an append without a reply may still arrive";
         self.watch.event(&Event::Waiting { why, time });

@@ -53,6 +53,8 @@ pub(super) struct Group {
     pub must_look: bool,
     /// Tries in a row that moved nothing.
     pub stuck: u32,
+    /// Other folders went first, since there was nothing to do here but to wait.
+    pub was_put_off: bool,
 }
 
 /// A destination folder as it was found when it was opened first.
@@ -156,6 +158,7 @@ impl Group {
             must_look: false,
             gap: None,
             stuck: 0,
+            was_put_off: false,
         }
     }
 

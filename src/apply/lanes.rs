@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use crate::apply::copy::Trouble;
+use crate::apply::copy::{Course, Trouble};
 use crate::apply::fatal::Fatal;
 use crate::apply::folders::{Absent, Later};
 use crate::apply::group::Group;
@@ -78,6 +78,15 @@ impl Shares {
     }
 }
 
+/// Folders that are looked at once more when others are done.
+#[derive(Default)]
+struct After {
+    /// When those of the same lane are: they wait for appends that may still arrive.
+    put_off: VecDeque<Group>,
+    /// When all are: they may hold messages twice.
+    resent: Vec<Group>,
+}
+
 impl<'r> Run<'r> {
     /// Makes the folders and copies everything; returns how the destination spells its names.
     pub(super) fn copy_all(
@@ -86,7 +95,7 @@ impl<'r> Run<'r> {
         listing: Listing,
     ) -> Result<Spellings, Fatal> {
         let shares = Shares::default();
-        let mut resent = Vec::new();
+        let mut after = After::default();
         let done = thread::scope(|scope| {
             let mut lanes = Vec::new();
             let (source, destination) = self.both()?;
@@ -112,7 +121,7 @@ impl<'r> Run<'r> {
                 let dealt = deal(groups, many, message);
                 self.make_with_the_first(&dealt)?;
                 shares.deal(dealt);
-                self.copy_shares(&shares, &mut resent)?;
+                self.copy_shares(&shares, &mut after)?;
                 Ok(spellings)
             });
             if done.is_err() {
@@ -123,7 +132,7 @@ impl<'r> Run<'r> {
                 match lane.join() {
                     Ok((applied, groups)) => {
                         self.done.add(applied);
-                        resent.extend(groups);
+                        after.resent.extend(groups);
                     }
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
@@ -136,7 +145,7 @@ impl<'r> Run<'r> {
             (done, _) => done?,
         };
         // Once more when all is done: an append that was thought lost may have arrived by now.
-        for group in &mut resent {
+        for group in &mut after.resent {
             self.look_for_surplus(group)?;
             self.forget_what_never_came(group)?;
         }
@@ -187,32 +196,43 @@ impl<'r> Run<'r> {
         (there..many).map(new).collect()
     }
 
-    /// Works beside the first lane, if it is let in.
+    /// Works beside the first lane, if it is let in. Returns folders that may hold messages twice, too.
     fn run_beside(mut self, shares: &Shares) -> (Applied, Vec<Group>) {
-        let mut resent = Vec::new();
         let begun = begin_both(&mut self.source, &mut self.destination, self.stop);
         if begun.is_err() || !self.source.is_there() || !self.destination.is_there() {
             tracing::debug!(?begun, "one lane less");
-            return (self.end(), resent);
+            return (self.end(), Vec::new());
         }
-        if let Err(fatal) = self.copy_shares(shares, &mut resent) {
+        let mut after = After::default();
+        if let Err(fatal) = self.copy_shares(shares, &mut after) {
             self.tallies.ended.store(true, Ordering::Relaxed);
             self.done.fatal = Some(fatal);
         }
-        (self.end(), resent)
+        (self.end(), after.resent)
     }
 
-    /// Copies one share after the other, until none is left.
-    fn copy_shares(&mut self, shares: &Shares, resent: &mut Vec<Group>) -> Result<(), Fatal> {
-        loop {
-            let Some(share) = shares.take() else { return Ok(()) };
-            self.copy_share(share, resent)?;
+    /// Copies one share after the other, until none is left; then into those folders that were put off, whose
+    /// times of waiting pass beside each other.
+    fn copy_shares(&mut self, shares: &Shares, after: &mut After) -> Result<(), Fatal> {
+        let mut done = Ok(());
+        while done.is_ok()
+            && let Some(share) = shares.take()
+        {
+            done = self.copy_share(share, after);
         }
+        while done.is_ok()
+            && let Some(group) = after.put_off.pop_front()
+        {
+            done = self.copy_one(group, after);
+        }
+        for group in after.put_off.drain(..) {
+            self.tell_done(&group);
+        }
+        done
     }
 
-    /// Copies into these folders, in their order as far as may be. Those with messages that may be
-    /// there twice are added to `resent`.
-    fn copy_share(&mut self, mut groups: Vec<Group>, resent: &mut Vec<Group>) -> Result<(), Fatal> {
+    /// Copies into these folders, in their order as far as may be.
+    fn copy_share(&mut self, mut groups: Vec<Group>, after: &mut After) -> Result<(), Fatal> {
         while !groups.is_empty() {
             if self.is_to_stop() {
                 return Err(Fatal::Stopped);
@@ -231,7 +251,7 @@ impl<'r> Run<'r> {
                 Err(Trouble::Store(Side::Source, error)) => self.source.note(&error),
                 Err(Trouble::Store(Side::Destination, error)) => self.destination.note(&error),
             };
-            groups = self.copy_rest(groups, again, resent)?;
+            groups = self.copy_rest(groups, again, after)?;
             groups.extend(later);
         }
         Ok(())
@@ -243,23 +263,35 @@ impl<'r> Run<'r> {
         &mut self,
         groups: Vec<Group>,
         waves_again: bool,
-        resent: &mut Vec<Group>,
+        after: &mut After,
     ) -> Result<Vec<Group>, Fatal> {
         let mut again = Vec::new();
-        for (place, mut group) in groups.into_iter().enumerate() {
+        for (place, group) in groups.into_iter().enumerate() {
             if waves_again && place > 0 && group.is_calm() {
                 again.push(group);
-                continue;
-            }
-            let done =
-                if group.is_done() { self.note_end(&group) } else { self.copy_group(&mut group) };
-            self.tell_done(&group);
-            done?;
-            if !group.resent.is_empty() {
-                resent.push(group);
+            } else {
+                self.copy_one(group, after)?;
             }
         }
         Ok(again)
+    }
+
+    fn copy_one(&mut self, mut group: Group, after: &mut After) -> Result<(), Fatal> {
+        let course = if group.is_done() {
+            self.note_end(&group).map(|()| Course::Done)
+        } else {
+            self.copy_group(&mut group)
+        };
+        if matches!(course, Ok(Course::PutOff)) {
+            after.put_off.push_back(group);
+            return Ok(());
+        }
+        self.tell_done(&group);
+        course?;
+        if !group.resent.is_empty() {
+            after.resent.push(group);
+        }
+        Ok(())
     }
 
     /// Records how far a folder has come that was filled without a gap, so that one that is put back is

@@ -92,10 +92,8 @@ pub enum Then {
     Go,
     /// It is refused.
     Refuse(Refusal),
-    /// The connection is lost before it.
-    Lose,
-    /// The connection is lost after it.
-    LoseReply,
+    /// The connection is lost at it.
+    Lose(Loss),
 }
 
 /// An effect at which the connection is to be lost.

@@ -222,20 +222,19 @@ impl Inner {
             Some(at) => self.faults.hooks.remove(at).1(&mut self.account),
             None => Then::Go,
         };
-        if matches!(then, Then::Lose) {
+        if matches!(then, Then::Lose(Loss::BeforeSending)) {
             return Ok(Admitted::Lost(Loss::BeforeSending));
         }
         self.log.push(operation.clone());
         if operation.is_effect() {
             self.effects += 1;
         }
-        match (stop, then) {
-            (Some(Stop { loss: Loss::Reply, .. }), _) | (None, Then::LoseReply) => {
-                Ok(Admitted::ThenLost)
-            }
-            (Some(Stop { loss, .. }), _) => Ok(Admitted::Lost(loss)),
-            (None, Then::Refuse(refusal)) => Err(StoreError::Refused(refusal)),
-            (None, Then::Go | Then::Lose) => Ok(Admitted::Go),
+        let then = stop.map_or(then, |stop| Then::Lose(stop.loss));
+        match then {
+            Then::Go => Ok(Admitted::Go),
+            Then::Refuse(refusal) => Err(StoreError::Refused(refusal)),
+            Then::Lose(Loss::Reply) => Ok(Admitted::ThenLost),
+            Then::Lose(loss) => Ok(Admitted::Lost(loss)),
         }
     }
 }

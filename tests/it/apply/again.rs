@@ -247,7 +247,7 @@ fn an_intent_whose_message_is_no_longer_planned_is_closed() {
     let mut world = World::new("INBOX: a b c", "");
     let plan = world.plan();
     world.destination.stop_at(2, Loss::Reply);
-    before_append(&world.destination, 2, |_| Then::LoseReply);
+    before_append(&world.destination, 2, |_| Then::Lose(Loss::Reply));
     let effects = mailferry::state::memory::Effects::default();
     world.state = mailferry::state::memory::MemoryState::with_effects(effects.clone());
     let fresh = world.plan();
@@ -289,7 +289,7 @@ fn a_message_gone_at_the_source_while_its_append_is_open_ends_the_run() {
 
 #[test]
 fn a_late_copy_after_the_settling_time_is_an_item() {
-    for loss in [Arrival::Seconds(70), Arrival::Looks(3)] {
+    for loss in [Arrival::Seconds(70), Arrival::Looks(4)] {
         let mut world = World::new("INBOX: a b c", "");
         let plan = world.plan();
         world.destination.stop_at(1, Loss::Late(loss));

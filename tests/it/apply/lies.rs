@@ -270,7 +270,7 @@ fn a_message_that_ends_every_connection_is_one_item() {
                     matches!(operation, Operation::Append { octets: all, flags, .. }
                         if *all == octets && !flags.is_empty())
                 },
-                |_| Then::Lose,
+                |_| Then::Lose(Loss::BeforeSending),
             );
         }
         let applied = world.apply(&plan);
@@ -411,7 +411,7 @@ fn a_source_folder_that_is_replaced_is_stale_and_nothing_of_it_is_copied_as_some
                     account.replace("INBOX");
                     fill(account, "INBOX: A B C D E F G H I J K L M N");
                 });
-                if lose { Then::Lose } else { Then::Go }
+                if lose { Then::Lose(Loss::BeforeSending) } else { Then::Go }
             },
         );
         let applied = world.apply(&plan);

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use mailferry::mail::UidOrder;
 use mailferry::state::memory::Effects;
 use mailferry::state::memory::MemoryState;
 use mailferry::store::memory::Arrival;
 use mailferry::store::memory::Loss;
+use mailferry::store::memory::Operation;
+use mailferry::store::memory::Then;
 
 use crate::apply::world::Plan;
+use crate::apply::world::SETTLE;
 use crate::apply::world::World;
 use crate::apply::world::assert_in_order;
 
@@ -160,4 +164,24 @@ fn twins_keep_their_own_dates_and_flags_whatever_was_lost_between_them() {
             world.holds_in_any_order(result);
         }
     }
+}
+
+#[test]
+fn folders_into_which_something_may_still_arrive_are_waited_for_beside_each_other() {
+    let text = "INBOX: a b | Lists: c d | Old: e f | Work: g h";
+    let mut world = World::new(text, "");
+    let plan = world.plan();
+    for folder in ["INBOX", "Lists", "Old"] {
+        let awaited = move |operation: &Operation| match operation {
+            Operation::Append { folder: to, .. } => to.escaped() == folder,
+            _ => false,
+        };
+        world.destination.when(awaited, |_| Then::Lose(Loss::HandedOver));
+    }
+    let applied = world.apply(&plan);
+    assert_in_order(&applied);
+    assert_eq!(applied.sent_again, 3);
+    assert!((SETTLE..SETTLE + Duration::from_secs(1)).contains(&applied.waited), "{applied:?}");
+    world.holds_in_any_order(text);
+    world.nothing_is_left();
 }

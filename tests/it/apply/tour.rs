@@ -4,7 +4,9 @@ use mailferry::mail::{Flag, Uid, UidValidity};
 use mailferry::rule::policy::Deleted;
 use mailferry::rule::{FolderPattern, Ruled};
 use mailferry::store::HeaderFields;
-use mailferry::store::memory::{Account, Gives, MemoryServer, Operation, Options, Then, wire};
+use mailferry::store::memory::{
+    Account, Gives, Loss, MemoryServer, Operation, Options, Then, wire,
+};
 use proptest::prelude::*;
 
 use crate::apply::world::{Plan, World, fill};
@@ -235,14 +237,14 @@ fn dates_that_cannot_be_had_leave_a_plan_without_them() {
         |operation: &Operation| matches!(operation, Operation::Scan { items, .. } if items.date);
     // A connection that is lost over them once is made anew.
     let mut world = World::of(options(1, 16), source, options(2, 2), "");
-    world.source.when(is_dated, |_| Then::Lose);
+    world.source.when(is_dated, |_| Then::Lose(Loss::BeforeSending));
     let far = World::of(options(1, 0), source, options(2, 2), "").plan();
     assert_eq!(world.plan().lines()[1..], far.lines()[1..]);
     // One that is lost each time leaves none.
     let mut world = World::of(options(1, 16), source, options(2, 2), "");
     world.settings.retries = 1;
-    world.source.when(is_dated, |_| Then::Lose);
-    world.source.when(is_dated, |_| Then::Lose);
+    world.source.when(is_dated, |_| Then::Lose(Loss::BeforeSending));
+    world.source.when(is_dated, |_| Then::Lose(Loss::BeforeSending));
     let lines = format!("{:?}", world.plan().lines());
     assert!(lines.contains("MarkedDeleted") && !lines.contains("date: Some"), "{lines}");
     // A folder that was made anew meanwhile has other messages under these UIDs.
@@ -354,7 +356,7 @@ fn a_connection_that_is_lost_in_passing_costs_one_more_look() {
                 seen += i32::from(matches!(operation, Operation::Scan { .. } | Operation::Open(_)));
                 seen == nth
             };
-            server.when(awaited, |_| Then::Lose);
+            server.when(awaited, |_| Then::Lose(Loss::BeforeSending));
             assert!(world.plan().changes_nothing(), "{nth}");
         }
     }
@@ -365,7 +367,10 @@ fn where_nothing_is_tried_again_a_connection_that_is_lost_in_passing_is_the_faul
     let mut world = World::new(SOURCE, "");
     world.migrate();
     world.settings.retries = 0;
-    world.source.when(|operation| matches!(operation, Operation::Scan { .. }), |_| Then::Lose);
+    world.source.when(
+        |operation| matches!(operation, Operation::Scan { .. }),
+        |_| Then::Lose(Loss::BeforeSending),
+    );
     let fault = world.try_plan().map(drop).unwrap_err();
     assert!(fault.to_string().starts_with("the source: the connection was lost"), "{fault}");
     assert!(world.plan().changes_nothing());
