@@ -170,6 +170,11 @@ impl Group {
         }
     }
 
+    /// How many messages went into it in this run.
+    pub(super) fn copied(&self) -> u64 {
+        self.pairs.iter().map(|todo| todo.copied).sum()
+    }
+
     /// The UIDNEXT that the plan saw, or 1 for a folder that it creates.
     pub(super) fn planned_uid_next(&self) -> Uid {
         self.planned().map(|seen| seen.uid_next).max().unwrap_or(Uid::MIN)

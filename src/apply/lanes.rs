@@ -288,6 +288,7 @@ impl<'r> Run<'r> {
         }
         self.tell_done(&group);
         course?;
+        self.bear_witness(&group)?;
         if !group.resent.is_empty() {
             after.resent.push(group);
         }

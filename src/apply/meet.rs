@@ -7,12 +7,13 @@ use std::thread;
 
 use crate::apply::copy::{Trouble, at};
 use crate::apply::fatal::Fatal;
+use crate::apply::group::Group;
 use crate::apply::run::{Run, telling};
 use crate::apply::work::Work;
 use crate::inspect;
 use crate::inspect::SideSeen;
 use crate::mail::{FolderName, Side, WireName};
-use crate::plan::{Account, Reason, Witness};
+use crate::plan::{Account, Reason, Witness, WitnessFolder};
 use crate::session;
 use crate::snapshot::FolderTree;
 use crate::state::{Verdict, same_account};
@@ -52,6 +53,26 @@ impl Run<'_> {
         self.state.set_witness(Side::Source, &source.witness)?;
         self.state.set_witness(Side::Destination, &destination.witness)?;
         Ok(destination.listing)
+    }
+
+    /// Notes a folder into which messages went, where none proved yet which account the destination is: the
+    /// next run may find it under another host.
+    pub(super) fn bear_witness(&mut self, group: &Group) -> Result<(), Fatal> {
+        let mut folders = self.tallies.folders();
+        let Some(place) = group.place.as_ref().filter(|_| group.copied() > 0) else {
+            return Ok(());
+        };
+        let Some(witness) = &mut folders.witness else { return Ok(()) };
+        witness.folders.push(WitnessFolder {
+            wire: group.wire.clone(),
+            uid_validity: place.uid_validity,
+            mailbox_id: place.mailbox_id.clone(),
+        });
+        self.state.set_witness(Side::Destination, witness)?;
+        if witness.folders.len() > inspect::WITNESS_FOLDERS {
+            folders.witness = None;
+        }
+        Ok(())
     }
 
     /// Lists the source once more, while `work` is done at the destination.

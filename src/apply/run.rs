@@ -20,7 +20,7 @@ use crate::apply::spelling::Spellings;
 use crate::apply::tally::Applied;
 use crate::apply::work::Work;
 use crate::mail::{FolderName, Side, UidValidity, WireName};
-use crate::plan::Reason;
+use crate::plan::{Reason, Witness};
 use crate::session::{Clock, Held, NoSession, Patience, Stop};
 use crate::state::{Item, RunId, SharedState, State};
 use crate::store::{Connect, Destination, Listing, Source, StoreError};
@@ -123,6 +123,8 @@ pub(super) struct Folders {
     pub first: Vec<ToCreate>,
     /// The UIDVALIDITYs that one folder had alone when they were listed behind the last creation.
     pub alone: BTreeSet<UidValidity>,
+    /// The destination's witness, where no folder was in it yet: those that are filled go into it.
+    pub witness: Option<Witness>,
 }
 
 /// A folder that the destination made.
@@ -262,6 +264,8 @@ impl<'r> Run<'r> {
     fn carry_out(&mut self, common: &Common<'r, '_>, listed: Option<Listing>) -> Result<(), Fatal> {
         let listing = self.meet(listed)?;
         self.met = true;
+        let recorded = self.state.witness(Side::Destination)?;
+        self.tallies.folders().witness = recorded.filter(|witness| witness.folders.is_empty());
         if let Some(header) = &self.work.header {
             let totals = self.work.totals;
             self.watch.event(&Event::Started { plan: &header.plan, totals: &totals });

@@ -316,7 +316,7 @@ impl Run<'_> {
             todo.pending().difference(&asked)
         };
         let wanted = self.wanted(group, &uids, found)?;
-        let appended_before = group.pairs.iter().any(|todo| todo.copied > 0);
+        let appended_before = group.copied() > 0;
         let mut taken = UidSet::new();
         for paired in self.pair_up(group, &wanted, found)? {
             let (want, candidate) = (&wanted[paired.wanted], &found[paired.candidate]);

@@ -11,7 +11,7 @@ use crate::snapshot::FolderTree;
 use crate::store::{FolderStatus, Listing, Look, StoreError};
 
 /// How many folders beside INBOX are part of a witness.
-pub(super) const WITNESS_FOLDERS: usize = 8;
+pub(crate) const WITNESS_FOLDERS: usize = 8;
 
 /// One account as it is seen now.
 #[derive(Clone, Debug)]

@@ -28,6 +28,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use account::WITNESS_FOLDERS;
 pub use account::{SideSeen, meet, tree};
 pub use company::{alone, note_company};
 pub use decide::{Wires, decide};

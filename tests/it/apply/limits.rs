@@ -18,6 +18,7 @@ use mailferry::store::Refusal;
 use mailferry::store::ResponseCode;
 use mailferry::store::StoreError;
 use mailferry::store::memory::Operation;
+use mailferry::store::memory::Options;
 use mailferry::store::memory::RefusedMessage;
 use mailferry::store::memory::Then;
 
@@ -203,6 +204,37 @@ fn an_account_that_became_the_other_one_between_plan_and_apply_is_refused() {
     assert!(matches!(applied.fatal, Some(Fatal::OtherAccount { .. })), "{:?}", applied.fatal);
     assert_eq!(world.destination.effect_log(), []);
     assert_eq!(world.source.effect_log(), []);
+}
+
+/// A world whose destination tells no MAILBOXID, so that its empty folders prove nothing.
+fn world_without_object_ids(source: &str) -> World {
+    let mut there = Options::numbered(2);
+    there.abilities.object_id = false;
+    World::of(Options::numbered(1), source, there, "INBOX:")
+}
+
+/// Has the destination reached under another name from now on.
+fn rename(world: &World) {
+    let name = "new.example:993";
+    world.destination.with(|account| name.clone_into(&mut account.options.seen.server));
+}
+
+#[test]
+fn an_account_that_was_empty_is_known_again_under_another_host_by_what_was_put_there() {
+    for source in ["INBOX: a b", "INBOX: | Work: c", "INBOX: a | Work: b c"] {
+        let mut world = world_without_object_ids(source);
+        world.migrate();
+        rename(&world);
+        assert!(world.plan().changes_nothing(), "{source}");
+    }
+}
+
+#[test]
+fn an_account_into_which_nothing_was_put_is_not_believed_under_another_host() {
+    let mut world = world_without_object_ids("INBOX:");
+    world.migrate();
+    rename(&world);
+    assert!(matches!(world.try_plan(), Err(PlanningFault::OtherAccount { .. })));
 }
 
 #[test]
