@@ -63,6 +63,7 @@ fn million_by_link(bencher: Bencher) {
             folder: 0,
             source: one.uid(),
             destination: Some(other.uid()),
+            seen: one.fingerprint(),
         })
         .collect();
     bencher

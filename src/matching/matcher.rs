@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::identity::Basis;
@@ -133,10 +134,25 @@ impl Matcher {
             Some(at) if self.sides.destination.get(at).is_some_and(is_open) => {
                 self.count_size(source, at);
                 self.sides.pair_linked(source, at);
+                self.set_key(source, at, link.seen);
             }
             // Two links to one copy: one of them is wrong, and identity tells which.
             Some(_) => {}
             None => self.sides.end_link(source, link.destination),
+        }
+    }
+
+    /// Sets the key of a linked pair of which no header was read: it tells that others with this key are not
+    /// the only ones.
+    fn set_key(&mut self, source: usize, destination: usize, seen: Fingerprint) {
+        if seen.basis != Basis::Key {
+            return;
+        }
+        for (side, at) in [(Side::Source, source), (Side::Destination, destination)] {
+            let entry = self.sides.of_mut(side).get_mut(at);
+            if let Some(entry) = entry.filter(|entry| entry.fingerprint().basis == Basis::Nothing) {
+                entry.set_fingerprint(seen);
+            }
         }
     }
 
@@ -398,15 +414,17 @@ impl Matcher {
 
     /// Takes open messages of equal identity.
     fn take_open(&mut self, sources: Vec<usize>, destinations: Vec<usize>) {
-        if sources.is_empty() || destinations.is_empty() {
-            return;
-        }
+        let (Some(first), false) = (sources.first(), destinations.is_empty()) else { return };
+        let paired = self.sides.source.get(*first).map(identity);
+        let paired = paired.map(|of| self.sides.sizes_of_paired(of)).unwrap_or_default();
         if self.options.proof == Proof::Content {
             self.batch.take(Kind::ByContent, sources, destinations);
-        } else if let ([source], [destination]) = (sources.as_slice(), destinations.as_slice()) {
+        } else if let ([source], [destination], true) =
+            (sources.as_slice(), destinations.as_slice(), paired.is_empty())
+        {
             self.take_one_pair(*source, *destination);
         } else {
-            self.take_by_size(sources, destinations);
+            self.take_by_size(sources, destinations, &paired);
         }
     }
 
@@ -450,8 +468,14 @@ impl Matcher {
         }
     }
 
-    /// Parts a group by size where sizes tell something, and pairs what is unique on both sides.
-    fn take_by_size(&mut self, sources: Vec<usize>, destinations: Vec<usize>) {
+    /// Parts a group by size where sizes tell something, and pairs what is unique on both sides, those that
+    /// are paired already included: which of the group were copied last night must make no difference.
+    fn take_by_size(
+        &mut self,
+        sources: Vec<usize>,
+        destinations: Vec<usize>,
+        paired: &BTreeSet<Option<u64>>,
+    ) {
         let comparable = match (self.options.sizes, self.options.proof) {
             (Sizes::Lie, _) => false,
             (Sizes::Judged(_), Proof::KeyAndSize) => true,
@@ -474,9 +498,11 @@ impl Matcher {
             return;
         }
         let mut odd = (Vec::new(), Vec::new());
-        for (own, others) in by_size.into_values() {
+        for (size, (own, others)) in by_size {
             match (own.as_slice(), others.as_slice()) {
-                ([source], [destination]) => self.sides.pair_found(*source, *destination),
+                ([source], [destination]) if !paired.contains(&size) => {
+                    self.sides.pair_found(*source, *destination);
+                }
                 (_, []) => odd.0.extend(own),
                 ([], _) => odd.1.extend(others),
                 _ => self.batch.take(further, own, others),

@@ -29,6 +29,7 @@ mod tests;
 pub use matched::{Fate, Matched};
 pub use matcher::{Evidence, Matcher, Need, Step};
 
+use crate::identity::Fingerprint;
 use crate::mail::Uid;
 
 /// How many of 100 pairs must agree in size before sizes count as comparable (safety law R8 c).
@@ -44,6 +45,8 @@ pub struct KnownLink {
     pub source: Uid,
     /// Its copy; nothing where the server said OK and told no UID.
     pub destination: Option<Uid>,
+    /// How both were recognised.
+    pub seen: Fingerprint,
 }
 
 /// How a matcher decides.

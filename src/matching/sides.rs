@@ -1,5 +1,8 @@
 //! The entries of both sides and the marks that a matcher leaves on them.
 
+use std::collections::BTreeSet;
+
+use crate::identity::{Basis, Digest};
 use crate::mail::Side;
 use crate::mail::Uid;
 use crate::matching::matched::Fate;
@@ -38,6 +41,11 @@ pub(super) fn fate(entry: &Entry) -> Fate {
 /// Tells whether the message has no partner yet.
 pub(super) fn is_open(entry: &Entry) -> bool {
     !matches!(entry.marks & STATE, LINKED | FOUND | TWIN)
+}
+
+/// Tells whether the message has a partner of its own.
+pub(super) fn is_paired(entry: &Entry) -> bool {
+    matches!(entry.marks & STATE, LINKED | FOUND)
 }
 
 /// Both sides. A message of a side is named by its place.
@@ -94,6 +102,17 @@ impl Sides {
         }
     }
 
+    /// The sizes of messages of this identity that have a partner, while entries are sorted by digest.
+    pub(super) fn sizes_of_paired(&self, of: (Basis, Digest)) -> BTreeSet<Option<u64>> {
+        let mut sizes = BTreeSet::new();
+        for side in [&self.source, &self.destination] {
+            let from = side.partition_point(|entry| identity(entry) < of);
+            let same = side.iter().skip(from).take_while(|entry| identity(entry) == of);
+            sizes.extend(same.filter(|entry| is_paired(entry)).map(Entry::size));
+        }
+        sizes
+    }
+
     pub(super) fn pair_found(&mut self, source: usize, destination: usize) {
         self.pair(source, destination, FOUND);
     }
@@ -124,8 +143,8 @@ impl Sides {
 
     /// Pairs messages that are the same as far as can be told, as many as there are on both sides.
     /// Messages that rules take come first; then equal INTERNALDATEs and flags, then equal flags of what
-    /// has no INTERNALDATE, then equal INTERNALDATEs, then the order of dates and UIDs. Returns the
-    /// source messages that are left over. Flags compare by number: both sides share a table.
+    /// has no INTERNALDATE, then equal INTERNALDATEs, then equal flags, then the order of dates and UIDs.
+    /// Returns the source messages that are left over. Flags compare by number: both sides share a table.
     pub(super) fn pair_equals(
         &mut self,
         sources: Vec<usize>,
@@ -145,6 +164,8 @@ impl Sides {
             self.pair_same(&mut undated, &mut destinations, Entry::flags);
             wanting = [undated, dated].concat();
             self.pair_same(&mut wanting, &mut destinations, date);
+            // A date that no server takes is another one at the destination.
+            self.pair_same(&mut wanting, &mut destinations, Entry::flags);
             self.pair_same(&mut wanting, &mut destinations, |_| ());
             unpaired.append(&mut wanting);
         }
@@ -179,7 +200,7 @@ impl Sides {
 }
 
 /// What makes two messages one group.
-pub(super) fn identity(entry: &Entry) -> (crate::identity::Basis, crate::identity::Digest) {
+pub(super) fn identity(entry: &Entry) -> (Basis, Digest) {
     let fingerprint = entry.fingerprint();
     (fingerprint.basis, fingerprint.digest)
 }

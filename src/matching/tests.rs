@@ -155,7 +155,8 @@ fn known(text: &str) -> Vec<KnownLink> {
     let links = text.split_whitespace().map(|link| {
         let (source, destination) = link.split_once('=').unwrap();
         let destination = destination.parse().ok().map(uid);
-        KnownLink { folder: 0, source: uid(source.parse().unwrap()), destination }
+        let source = uid(source.parse().unwrap());
+        KnownLink { folder: 0, source, destination, seen: Fingerprint::default() }
     });
     links.collect()
 }
@@ -289,6 +290,30 @@ fn the_same_internaldate_orders_the_choice_and_nothing_else() {
     check("1:m@10 2:m@20", "9:m@20", "1new 2~9");
     check("1:m@10 2:m@20", "8:m@30 9:m@20", "1~8 2~9");
     check("1:m@10", "9:m@99", "1~9");
+}
+
+#[test]
+fn what_is_left_of_a_group_is_told_apart_as_the_whole_group_was() {
+    let check = |source, destination, options, expected| {
+        check_with(source, destination, "1=8", options, expected)
+    };
+    check("1:a#x 2:a#y", "8:a#x 9:a#z", Options::default(), "1=8 2differs");
+    check("1:a 2:a", "8:a 9:a", Options::default(), "1=8 2~9");
+    check("1:a/5#x 2:a/5#y", "8:a/5#x 9:a/5#z", comparable(), "1=8 2differs");
+    let run = check("1:a/5 2:a/7", "8:a/5 9:a/7", comparable(), "1=8 2~9");
+    assert!(run.asked.is_empty(), "no other has its size");
+    let run = check("1:a/5 2:b/5#x", "8:a/5 9:b/5#y", comparable(), "1=8 2~9");
+    assert!(run.asked.is_empty(), "it is the only one");
+}
+
+#[test]
+fn key_of_a_linked_pair_is_that_of_its_link_where_none_was_read() {
+    let (source, destination) = (mailbox("1:! 2:a#y"), mailbox("8:! 9:a#z"));
+    let seen = Fingerprint { digest: digest("a"), basis: Basis::Key };
+    let link = KnownLink { seen, ..known("1=8")[0] };
+    let entries = (entries(&source), entries(&destination));
+    let mut matcher = Matcher::new(entries.0, entries.1, &[link], Options::default());
+    assert!(matches!(matcher.step(), Step::Need(_)), "equal keys need not be equal messages");
 }
 
 #[test]

@@ -75,7 +75,8 @@ mod tests {
     }
 
     fn link(source: u32, destination: Option<u32>) -> KnownLink {
-        KnownLink { folder: 0, source: uid(source), destination: destination.map(uid) }
+        let (source, destination) = (uid(source), destination.map(uid));
+        KnownLink { folder: 0, source, destination, seen: Fingerprint::default() }
     }
 
     fn of(links: &[KnownLink], source: &[Entry], destination: &[Entry]) -> (Vec<u32>, Vec<u32>) {

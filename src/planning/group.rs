@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::identity::Fingerprint;
 use crate::inspect;
 use crate::inspect::{FolderRows, HeaderUse, Opened, SideSeen, Wires};
 use crate::mail::{Side, UidSet, WireName};
@@ -152,10 +153,11 @@ impl Making<'_> {
             let mut linked = UidSet::new();
             if let Some(opened_there) = &opened_there {
                 let mut take = |link: Link| {
-                    let Link { source, destination, flags, .. } = link;
+                    let Link { source, destination, digest, basis, flags, .. } = link;
                     linked.insert(source);
                     linked_there.extend(destination);
-                    known.push(KnownLink { folder: number, source, destination });
+                    let seen = Fingerprint { digest, basis };
+                    known.push(KnownLink { folder: number, source, destination, seen });
                     if let Some(flags) = flags {
                         agreed.insert(number, source, &flags);
                     }

@@ -414,7 +414,7 @@ impl Known {
             of_source.push((link.source, print));
             of_copies.extend(link.destination.map(|uid| (uid, print)));
             let Link { source: uid, destination, flags, .. } = link;
-            self.links.push(KnownLink { folder: number, source: uid, destination });
+            self.links.push(KnownLink { folder: number, source: uid, destination, seen: print });
             if let Some(flags) = flags {
                 self.agreed.insert(number, uid, &flags);
             }

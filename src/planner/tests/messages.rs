@@ -167,7 +167,8 @@ impl World {
             if let Some(flags) = flags {
                 agreed.insert(folder, uid(from), flags);
             }
-            links.push(KnownLink { folder, source: uid(from), destination: Some(uid(*to)) });
+            let (source, destination) = (uid(from), Some(uid(*to)));
+            links.push(KnownLink { folder, source, destination, seen: Fingerprint::default() });
         }
         let options = matching_options(&self.rules, &self.group(), SizeRecord::default());
         let mut matcher = Matcher::new(source.entries, destination.entries, &links, options);
@@ -393,7 +394,8 @@ fn duplicates_are_left_out_one_by_one_if_asked_for() {
 fn accepted_but_not_visible_is_blocked_and_not_sent_again() {
     let world = world("1:a", "");
     let source = rows(&world.source);
-    let link = KnownLink { folder: 0, source: uid(1), destination: None };
+    let seen = Fingerprint::default();
+    let link = KnownLink { folder: 0, source: uid(1), destination: None, seen };
     let mut matcher = Matcher::new(source.entries, Vec::new(), &[link], Options::default());
     let Step::Done(found) = matcher.step() else { unreachable!() };
     let facts = GroupFacts {

@@ -11,6 +11,7 @@ use mailferry::rule::policy::Duplicates;
 use mailferry::rule::policy::Empty;
 use mailferry::rule::policy::OnExisting;
 use mailferry::rule::policy::Subscribe;
+use mailferry::state::memory::MemoryState;
 use mailferry::store::memory::Loss;
 use mailferry::store::memory::MemoryServer;
 use mailferry::store::memory::Operation;
@@ -22,6 +23,7 @@ use crate::apply::world::World;
 use crate::apply::world::assert_in_order;
 use crate::apply::world::message;
 use crate::apply::world::sorted;
+use crate::apply::world::words;
 use crate::apply::world::written;
 
 /// A folder's messages: few words, so that both sides meet, and twins are common.
@@ -248,6 +250,46 @@ proptest! {
         if !expected.is_empty() {
             prop_assert_eq!(sorted(&held), sorted(&expected));
         }
+        world.nothing_but_doubt_is_left();
+    }
+
+    #[test]
+    fn a_new_plan_ends_what_a_disturbed_run_began(
+        source in mailbox(),
+        destination in mailbox(),
+        wishes in wishes(),
+        losses in proptest::collection::vec(
+            (0..40_u64, select(vec![Loss::BeforeSending, Loss::HandedOver, Loss::Reply])), 1..4),
+        cut in 0..9_000_u64,
+        connections in 1..4_u16,
+        keeps_state in any::<bool>(),
+    ) {
+        let mut undisturbed = world(&source, &destination, &wishes);
+        undisturbed.migrate();
+        let mut world = world(&source, &destination, &wishes);
+        world.settings.connections = connections;
+        let retries = world.settings.retries;
+        world.source.cut_fetch_after(cut);
+        for (effect, loss) in losses {
+            let plan = world.plan();
+            world.destination.stop_at(world.destination.effects() + effect, loss);
+            world.settings.retries = 0;
+            world.apply(&plan);
+            world.settings.retries = retries;
+            world.wait(100);
+            if !keeps_state {
+                world.state = MemoryState::default();
+            }
+        }
+        let plan = world.plan();
+        assert_in_order(&world.apply(&plan));
+        let expected = undisturbed.destination.with(|account| written(account));
+        let held = world.destination.with(|account| written(account));
+        if keeps_state && !expected.is_empty() {
+            prop_assert_eq!(sorted(&held), sorted(&expected));
+        }
+        // Without state nothing tells which flags were agreed on, nor which copy a twin had.
+        prop_assert_eq!(words(&held), words(&expected));
         world.nothing_but_doubt_is_left();
     }
 }

@@ -1,5 +1,6 @@
 //! Two servers in memory, state, a clock that a test turns, and a notation for what they hold.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -475,4 +476,15 @@ pub(crate) fn sorted(notation: &str) -> String {
         format!("{}: {}", folder.trim(), words.join(" "))
     });
     folders.collect::<Vec<_>>().join(" | ")
+}
+
+/// How often each message is in each folder, whatever its flags and date.
+pub(crate) fn words(notation: &str) -> BTreeMap<(String, String), usize> {
+    let mut words = BTreeMap::new();
+    for (folder, held) in notation.split('|').filter_map(|part| part.split_once(':')) {
+        for word in held.split_whitespace().filter_map(|word| word.split(['/', '@']).next()) {
+            *words.entry((folder.trim().to_owned(), word.to_owned())).or_default() += 1;
+        }
+    }
+    words
 }
