@@ -44,7 +44,7 @@ enum Round {
 pub(super) enum Course {
     /// All was done that can be done.
     Done,
-    /// An append without a reply may still arrive: it goes on when all others are done.
+    /// An append without a reply may still arrive: it goes on when the others of its lane are done.
     PutOff,
 }
 
@@ -353,22 +353,30 @@ impl Run<'_> {
         if group.look_a_last_time() {
             return Ok(Round::Again);
         }
-        let Some(settled) = group.next_settled(self.settings.settle) else {
+        if group.next_settled(self.settings.settle).is_none() {
             return Ok(Round::Done);
-        };
+        }
         if !std::mem::replace(&mut group.was_put_off, true) {
             return Ok(Round::PutOff);
         }
-        let time = settled.saturating_sub(self.clock.elapsed()) + Duration::from_millis(20);
+        self.wait_for(group)?;
+        Ok(Round::Again)
+    }
+
+    /// Waits until the first append to a folder that may still arrive is taken for lost.
+    pub(super) fn wait_for(&mut self, group: &Group) -> Result<(), Fatal> {
+        let settled = group.next_settled(self.settings.settle).unwrap_or_default();
+        let left = settled.saturating_sub(self.clock.elapsed());
+        if left.is_zero() {
+            return Ok(());
+        }
+        let time = left + Duration::from_millis(20);
         let why = "an append without a reply may still arrive";
         self.watch.event(&Event::Waiting { why, time });
         let began = self.clock.elapsed();
         session::sleep(&self.patience(), time);
         self.done.waited += self.clock.elapsed().saturating_sub(began);
-        if self.is_to_stop() {
-            return Err(Trouble::Fatal(Fatal::Stopped));
-        }
-        Ok(Round::Again)
+        if self.is_to_stop() { Err(Fatal::Stopped) } else { Ok(()) }
     }
 
     fn pass(

@@ -11,7 +11,7 @@ use crate::identity;
 use crate::identity::{Basis, Digest, Fingerprint};
 use crate::mail::{InternalDate, Side, Timestamp, Uid, UidSet};
 use crate::plan::{DateFrom, Recipe};
-use crate::store::HeaderFields;
+use crate::store::{HeaderFields, StoreError};
 
 /// The oldest date that is sent: for a message in a folder in which no message has a date.
 const DATE_OF_LAST_RESORT: i64 = 31_536_000;
@@ -74,7 +74,11 @@ impl Run<'_> {
             let of_pair = unplaced.iter().filter(|want| want.pair == pair && twins.has(&want.seen));
             of_pair.map(|want| want.uid).collect()
         };
-        let read = self.wanted(group, &uids, found)?;
+        let read = match self.wanted(group, &uids, found) {
+            // It only orders the choice.
+            Err(Trouble::Store(Side::Source, StoreError::Refused(_))) => Vec::new(),
+            read => read?,
+        };
         let dates: BTreeMap<_, _> =
             read.into_iter().map(|want| ((want.pair, want.uid), want.date)).collect();
         for want in unplaced {
@@ -104,7 +108,7 @@ impl Run<'_> {
     }
 }
 
-/// Which messages may be the same as others, on one side at least. Those without a key may all be.
+/// Which messages may be the same as others, on one side at least. Those of which no header tells may all be.
 struct Twins(BTreeMap<Option<Digest>, u32>);
 
 impl Twins {
@@ -133,7 +137,7 @@ fn times<'a>(all: impl Iterator<Item = &'a Fingerprint>) -> BTreeMap<Option<Dige
 }
 
 fn key(seen: &Fingerprint) -> Option<Digest> {
-    (seen.basis == Basis::Key).then_some(seen.digest)
+    matches!(seen.basis, Basis::Key | Basis::Headers).then_some(seen.digest)
 }
 
 /// The date of a row, where it can be sent.

@@ -316,7 +316,7 @@ impl Group {
 }
 
 impl PairTodo {
-    /// The recipe by which a message is copied.
+    /// The recipe by which a message is copied; of one that is done already that of the first set.
     pub(super) fn recipe_of(&self, uid: Uid) -> Option<u32> {
         let set = self.sets.iter().find(|set| set.uids.contains(uid)).or(self.sets.first());
         set.map(|set| set.recipe)

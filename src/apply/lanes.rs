@@ -223,7 +223,7 @@ impl<'r> Run<'r> {
         while done.is_ok()
             && let Some(group) = after.put_off.pop_front()
         {
-            done = self.copy_one(group, after);
+            done = self.wait_for(&group).and_then(|()| self.copy_one(group, after));
         }
         for group in after.put_off.drain(..) {
             self.tell_done(&group);
@@ -287,8 +287,8 @@ impl<'r> Run<'r> {
             return Ok(());
         }
         self.tell_done(&group);
-        course?;
         self.bear_witness(&group)?;
+        course?;
         if !group.resent.is_empty() {
             after.resent.push(group);
         }

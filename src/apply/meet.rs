@@ -68,10 +68,12 @@ impl Run<'_> {
             uid_validity: place.uid_validity,
             mailbox_id: place.mailbox_id.clone(),
         });
+        // Those that the next run will look at.
+        witness.folders.sort_by(|one, other| {
+            inspect::witness_order(&one.wire).cmp(&inspect::witness_order(&other.wire))
+        });
+        witness.folders.truncate(1 + inspect::WITNESS_FOLDERS);
         self.state.set_witness(Side::Destination, witness)?;
-        if witness.folders.len() > inspect::WITNESS_FOLDERS {
-            folders.witness = None;
-        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::apply::pairing::{Paired, Wanted, pair_up};
 use crate::apply::run::Run;
 use crate::identity::Basis;
 use crate::identity::Fingerprint;
-use crate::mail::{Side, Uid, UidSet};
+use crate::mail::{InternalDate, Side, Uid, UidSet};
 use crate::plan::Reason;
 use crate::state::{FolderId, IntentId, Link, OpenIntent, Outcome, StoredCopy};
 use crate::store::{FolderState, HeaderFields};
@@ -391,11 +391,17 @@ impl Run<'_> {
             if !may_be_there(&row.seen) {
                 return false;
             }
-            if let Some(recipe) = todo.recipe_of(row.uid).and_then(|number| work.recipe(number)) {
-                row.flags = group.kept(row.flags.difference(&recipe.drop_flags));
-                let own = date_of_its_own(recipe, row.date.map(in_utc), header, now);
-                row.date = own.map(|(date, _)| date.instant());
-            }
+            let recipe = todo.recipe_of(row.uid).and_then(|number| work.recipe(number));
+            let (flags, date) = (std::mem::take(&mut row.flags), row.date.map(in_utc));
+            let (flags, date) = match recipe {
+                Some(recipe) => {
+                    let own = date_of_its_own(recipe, date, header, now);
+                    (flags.difference(&recipe.drop_flags), own.map(|(date, _)| date))
+                }
+                None => (flags, date.filter(|date| date.to_append(now).is_some())),
+            };
+            row.flags = group.kept(flags);
+            row.date = date.map(InternalDate::instant);
             true
         })
         .map_err(at(Side::Source))?;

@@ -72,9 +72,14 @@ pub fn meet(
     tree(look, side, &NameRules { root, ..NameRules::default() })
 }
 
+/// In this order folders bear witness, as many as there may be: INBOX first.
+pub(crate) fn witness_order(wire: &WireName) -> (bool, &WireName) {
+    (!wire.is_inbox(), wire)
+}
+
 fn witness(look: &mut dyn Look, listing: &Listing) -> Result<Witness, StoreError> {
     let mut rows: Vec<_> = listing.rows.iter().filter(|row| row.selectable).collect();
-    rows.sort_by_key(|row| (!row.name.is_inbox(), &row.name));
+    rows.sort_by_key(|row| witness_order(&row.name));
     let mut folders = Vec::new();
     for row in rows.into_iter().take(1 + WITNESS_FOLDERS) {
         let told = row.status.clone().filter(|status| is_enough(look, status));

@@ -28,8 +28,8 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use account::WITNESS_FOLDERS;
 pub use account::{SideSeen, meet, tree};
+pub(crate) use account::{WITNESS_FOLDERS, witness_order};
 pub use company::{alone, note_company};
 pub use decide::{Wires, decide};
 pub use distinct::{Ends, SameBy, distinct, meet_both, two};

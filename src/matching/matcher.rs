@@ -134,7 +134,7 @@ impl Matcher {
             Some(at) if self.sides.destination.get(at).is_some_and(is_open) => {
                 self.count_size(source, at);
                 self.sides.pair_linked(source, at);
-                self.set_key(source, at, link.seen);
+                self.set_seen(source, at, link.seen);
             }
             // Two links to one copy: one of them is wrong, and identity tells which.
             Some(_) => {}
@@ -142,10 +142,10 @@ impl Matcher {
         }
     }
 
-    /// Sets the key of a linked pair of which no header was read: it tells that others with this key are not
-    /// the only ones.
-    fn set_key(&mut self, source: usize, destination: usize, seen: Fingerprint) {
-        if seen.basis != Basis::Key {
+    /// Sets what a linked pair was recognised by, where no header of it was read: it tells that others that
+    /// are recognised by the same are not the only ones.
+    fn set_seen(&mut self, source: usize, destination: usize, seen: Fingerprint) {
+        if !matches!(seen.basis, Basis::Key | Basis::Headers) {
             return;
         }
         for (side, at) in [(Side::Source, source), (Side::Destination, destination)] {
@@ -493,7 +493,7 @@ impl Matcher {
                 if side == Side::Source { class.0.push(at) } else { class.1.push(at) }
             }
         }
-        if !comparable || by_size.contains_key(&None) {
+        if !comparable || by_size.contains_key(&None) || paired.contains(&None) {
             self.batch.take(further, sources, destinations);
             return;
         }

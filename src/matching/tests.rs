@@ -307,13 +307,14 @@ fn what_is_left_of_a_group_is_told_apart_as_the_whole_group_was() {
 }
 
 #[test]
-fn key_of_a_linked_pair_is_that_of_its_link_where_none_was_read() {
-    let (source, destination) = (mailbox("1:! 2:a#y"), mailbox("8:! 9:a#z"));
-    let seen = Fingerprint { digest: digest("a"), basis: Basis::Key };
-    let link = KnownLink { seen, ..known("1=8")[0] };
-    let entries = (entries(&source), entries(&destination));
-    let mut matcher = Matcher::new(entries.0, entries.1, &[link], Options::default());
-    assert!(matches!(matcher.step(), Step::Need(_)), "equal keys need not be equal messages");
+fn linked_pair_of_which_nothing_was_read_is_what_its_link_says() {
+    for (basis, key) in [(Basis::Key, "a"), (Basis::Headers, "?a")] {
+        let mails = [format!("1:! 2:{key}#y"), format!("8:! 9:{key}#z")];
+        let seen = Fingerprint { digest: digest("a"), basis };
+        let link = KnownLink { seen, ..known("1=8")[0] };
+        let run = run(&mails[0], &mails[1], &[link], Options::default());
+        assert_eq!(told(&run.matched), "1=8 2differs", "{:?}", run.asked);
+    }
 }
 
 #[test]

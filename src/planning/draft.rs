@@ -2,7 +2,7 @@
 
 use crate::identity::Basis;
 use crate::inspect::{FolderRows, Opened};
-use crate::mail::{FlagSet, PermanentFlags, Uid};
+use crate::mail::{FlagSet, PermanentFlags, Uid, UidSet};
 use crate::matching::{Fate, Matched, SizeRecord};
 use crate::plan::{
     Action, Counts, DestinationFolder, FolderPair, PlanWriter, Reason, SourceFolder,
@@ -126,15 +126,25 @@ impl Draft<'_> {
             let fingerprint = entry.fingerprint();
             (entry.uid(), fingerprint.digest, fingerprint.basis)
         };
+        // Of what is linked the link tells.
+        let linked: UidSet = matched
+            .fates()
+            .filter_map(|(entry, fate)| match fate {
+                Fate::Linked(copy) => Some(copy).filter(|_| dear(&entry)),
+                _ => None,
+            })
+            .collect();
+        let others = || matched.fates().filter(|(_, fate)| !matches!(fate, Fate::Linked(_)));
         for (number, (opened, _)) in (0_u16..).zip(source) {
             let of_folder = |entry: &&Entry| entry.folder() == number;
-            let entries = matched.fates().map(|(entry, _)| entry).filter(of_folder).filter(dear);
+            let entries = others().map(|(entry, _)| entry).filter(of_folder).filter(dear);
             let digests: Vec<_> = entries.map(row).collect();
             if let (Some(here), false) = (opened.id, digests.is_empty()) {
                 self.state.put_digests(here, &digests)?;
             }
         }
-        let digests: Vec<_> = matched.destination().iter().filter(dear).map(row).collect();
+        let copies = matched.destination().iter().filter(|copy| !linked.contains(copy.uid()));
+        let digests: Vec<_> = copies.filter(dear).map(row).collect();
         if let (Some(there), false) = (there, digests.is_empty()) {
             self.state.put_digests(there, &digests)?;
         }

@@ -289,7 +289,7 @@ fn a_message_gone_at_the_source_while_its_append_is_open_ends_the_run() {
 
 #[test]
 fn a_late_copy_after_the_settling_time_is_an_item() {
-    for loss in [Arrival::Seconds(70), Arrival::Looks(4)] {
+    for loss in [Arrival::Seconds(70), Arrival::Looks(3)] {
         let mut world = World::new("INBOX: a b c", "");
         let plan = world.plan();
         world.destination.stop_at(1, Loss::Late(loss));

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use mailferry::apply::Fatal;
 use mailferry::apply::Only;
 use mailferry::mail::FolderName;
+use mailferry::mail::Side;
 use mailferry::plan::Reason;
 use mailferry::planning::PlanningFault;
 use mailferry::rule::FolderPattern;
@@ -227,6 +228,16 @@ fn an_account_that_was_empty_is_known_again_under_another_host_by_what_was_put_t
         rename(&world);
         assert!(world.plan().changes_nothing(), "{source}");
     }
+}
+
+#[test]
+fn folders_that_the_next_run_looks_at_prove_the_account() {
+    let others: String = ('A'..='L').rev().map(|name| format!("{name}: a | ")).collect();
+    let mut world = world_without_object_ids(&format!("{others}INBOX: b"));
+    world.migrate();
+    let witness = world.state.witness(Side::Destination).unwrap().unwrap();
+    let names: Vec<_> = witness.folders.iter().map(|folder| folder.wire.escaped()).collect();
+    assert_eq!(names, ["INBOX", "A", "B", "C", "D", "E", "F", "G", "H"]);
 }
 
 #[test]
