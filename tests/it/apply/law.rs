@@ -42,6 +42,12 @@ fn mailbox() -> impl Strategy<Value = String> {
     })
 }
 
+/// Effects, from the one that comes next, at which the connection is lost, and how.
+fn losses() -> impl Strategy<Value = Vec<(u64, Loss)>> {
+    let loss = select(vec![Loss::BeforeSending, Loss::HandedOver, Loss::Reply]);
+    proptest::collection::vec((0..40_u64, loss), 1..4)
+}
+
 #[derive(Clone, Debug)]
 struct Wishes {
     deleted: Deleted,
@@ -229,8 +235,7 @@ proptest! {
         source in mailbox(),
         destination in mailbox(),
         wishes in wishes(),
-        losses in proptest::collection::vec(
-            (0..40_u64, select(vec![Loss::BeforeSending, Loss::HandedOver, Loss::Reply])), 1..4),
+        losses in losses(),
         cut in 0..9_000_u64,
         connections in 1..4_u16,
     ) {
@@ -258,8 +263,7 @@ proptest! {
         source in mailbox(),
         destination in mailbox(),
         wishes in wishes(),
-        losses in proptest::collection::vec(
-            (0..40_u64, select(vec![Loss::BeforeSending, Loss::HandedOver, Loss::Reply])), 1..4),
+        losses in losses(),
         cut in 0..9_000_u64,
         connections in 1..4_u16,
         keeps_state in any::<bool>(),

@@ -140,11 +140,10 @@ fn loopback_is_measured_and_left_as_it_is() {
     watched.job.plan();
     let told = compression(&watched.job.apply().ends(0));
     for side in ["source", "destination"] {
-        assert_eq!(
-            (&told[side]["on"], &told[side]["why"]),
-            (&false.into(), &"near".into()),
-            "{told}"
-        );
+        assert_eq!(told[side]["on"], false, "{told}");
+        // On a busy machine answers may take so long that the line is measured.
+        let why = told[side]["why"].as_str().unwrap();
+        assert!(["near", "line"].contains(&why), "{told}");
     }
     assert_eq!(asked(&watched.source) + asked(&watched.destination), 0);
 }
