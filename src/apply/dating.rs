@@ -45,6 +45,9 @@ impl Run<'_> {
         wanted: &mut [Wanted],
         found: &[Candidate],
     ) -> Result<(), Trouble> {
+        if wanted.iter().all(|want| want.date.is_some()) {
+            return Ok(());
+        }
         let twins = Twins::among(wanted, found);
         let is_meant = |want: &Wanted| want.date.is_none() && twins.has(&want.seen);
         for want in wanted.iter().filter(|want| is_meant(want)) {
@@ -69,6 +72,9 @@ impl Run<'_> {
         unplaced: &mut [Wanted],
         found: &[Candidate],
     ) -> Result<(), Trouble> {
+        if unplaced.is_empty() {
+            return Ok(());
+        }
         let twins = Twins::among(unplaced, found);
         let uids = |_: &Group, pair: usize| {
             let of_pair = unplaced.iter().filter(|want| want.pair == pair && twins.has(&want.seen));
