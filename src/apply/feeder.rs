@@ -14,6 +14,9 @@ use crate::store::{
 /// Longest header that is kept for fingerprints and dates, in octets.
 const HEADER_OCTETS_MAX: usize = 1 << 20;
 
+/// Most room that is kept for the next header, in octets.
+const ROOM_OCTETS_MAX: usize = 64 << 10;
+
 /// What reading left over.
 #[derive(Debug, Default)]
 pub(super) struct Fed {
@@ -51,6 +54,8 @@ pub(super) struct Feeder<'a> {
     /// The leg whose rows come.
     leg: usize,
     current: Option<Current>,
+    /// Room for the next header, which the one before has left.
+    room: Vec<u8>,
     fed: Vec<(Fed, Option<FetchOutcome>)>,
     /// Reading was asked to stop.
     stopped: bool,
@@ -90,7 +95,7 @@ impl Current {
 impl<'a> Feeder<'a> {
     pub(super) fn new(pipe: &'a Pipe, legs: &'a [Leg<'a>], now: Timestamp) -> Self {
         let fed = legs.iter().map(|_| (Fed::default(), None)).collect();
-        Self { pipe, legs, now, leg: 0, current: None, fed, stopped: false }
+        Self { pipe, legs, now, leg: 0, current: None, room: Vec::new(), fed, stopped: false }
     }
 
     /// Ends the reading; tells the pipe if a message was cut. Returns what is left of each leg, and
@@ -133,7 +138,7 @@ impl<'a> Feeder<'a> {
             uid,
             head: head.clone(),
             octets,
-            header: Vec::new(),
+            header: std::mem::take(&mut self.room),
             header_ended: false,
             held: None,
             skipped: true,
@@ -264,6 +269,10 @@ impl FetchSink for Feeder<'_> {
         let mut goes_on = self.release(&mut current);
         if !current.skipped {
             goes_on = goes_on && self.pipe.end(seen(&current.header));
+        }
+        if current.header.capacity() <= ROOM_OCTETS_MAX {
+            self.room = current.header;
+            self.room.clear();
         }
         self.flow(goes_on)
     }

@@ -402,11 +402,13 @@ impl AppendQueue for Outlet<'_> {
         let ticket = Ticket(self.tickets);
         let leg = &self.legs[passenger.leg];
         let placing = self.placing(passenger.leg)?;
+        // Nobody else asks for it.
+        let date = std::mem::take(&mut passenger.date_text);
         let message = AppendMessage {
             ticket,
             folder: Arc::clone(&placing.target.folder),
             flags: passenger.flags.clone(),
-            date: Some(passenger.date_text.clone()),
+            date: Some(date),
             octets: passenger.octets,
             company: *leg.company.get(&passenger.uid).unwrap_or(&AppendMessage::ANY_COMPANY),
         };

@@ -8,6 +8,44 @@ use crate::identity::text;
 /// Appends the addresses in lower case, sorted and separated by commas: names, comments, groups, routes and
 /// blanks are dropped. The normal text of the field where no address is found.
 pub(super) fn append_normal(value: &[u8], normal: &mut Vec<u8>) {
+    match lone(value) {
+        Some(address) => {
+            let octets = address.iter().filter(|octet| !matches!(octet, b' ' | b'\t'..=b'\r'));
+            normal.extend(octets.map(u8::to_ascii_lowercase));
+        }
+        None => append_listed(value, normal),
+    }
+}
+
+/// The address of a field that is as most are: one address, perhaps behind a name, and nothing that has to
+/// be read with care.
+fn lone(value: &[u8]) -> Option<&[u8]> {
+    let behind_name = behind_quoted_name(value);
+    let value = behind_name.unwrap_or(value);
+    let needs_care = |octet: &u8| {
+        !octet.is_ascii() | matches!(octet, b'"' | b'\\' | b'(' | b')' | b',' | b';' | b':')
+    };
+    // All of them, so that many are looked at together.
+    if value.iter().fold(false, |found, octet| found | needs_care(octet)) {
+        return None;
+    }
+    let inner = match (memchr::memrchr(b'<', value), memchr::memrchr(b'>', value)) {
+        (Some(start), Some(end)) if start < end => &value[start + 1..end],
+        _ if behind_name.is_some() => return None,
+        (Some(start), None) => &value[start + 1..],
+        _ => value,
+    };
+    inner.contains(&b'@').then_some(inner)
+}
+
+/// What stands behind a name in quotes, if there is one.
+fn behind_quoted_name(value: &[u8]) -> Option<&[u8]> {
+    let value = text::trimmed(value).strip_prefix(b"\"")?;
+    let end = memchr::memchr2(b'"', b'\\', value).filter(|end| value[*end] == b'"')?;
+    Some(&value[end + 1..])
+}
+
+fn append_listed(value: &[u8], normal: &mut Vec<u8>) {
     let text = text::ascii(value);
     let text = without_comments(&text);
     let mut addresses = mailboxes(&text).filter_map(address);
@@ -130,6 +168,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn one_address_is_read_as_it_is_in_a_list(
+            value in "[ab@<>\"\\\\(),;: \t\r\n\x0b\x0c\x1c\x7f]{0,12}|\"[a<>@, (:]{0,4}\" ?[a@<> ]{0,8}",
+        ) {
+            let mut listed = Vec::new();
+            append_listed(value.as_bytes(), &mut listed);
+            prop_assert_eq!(normal(value.as_bytes()).into_bytes(), listed);
+        }
+
         #[test]
         fn any_octets_have_a_normal_form(value: Vec<u8>) {
             let _ = normal(&value);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::identity::text;
 use crate::mail::Timestamp;
+use crate::mail::two_digits;
 
 /// The number of a month by the first three letters of its name.
 const fn month(start: &[u8]) -> Option<i8> {
@@ -32,6 +33,58 @@ const fn is_weekday(start: &[u8]) -> bool {
 /// obsolete zone names, and the order of `asctime`. A zone that is not known counts as UTC
 /// (RFC 5322 §4.3). Nothing where the calendar lacks the day.
 pub(super) fn instant(value: &[u8]) -> Option<Timestamp> {
+    match usual(value) {
+        Some(parts) => parts.instant(),
+        None => tolerant(value),
+    }
+}
+
+/// Reads a date that is written as almost all are: `Fri, 2 Jan 2026 15:04:05 +0100`.
+fn usual(value: &[u8]) -> Option<Parts> {
+    let value = text::trimmed(value);
+    let date = match value {
+        [one, two, three, b',', b' ', date @ ..] if is_weekday(&lower([*one, *two, *three])) => {
+            date
+        }
+        date => date,
+    };
+    let (day, rest) = date.split_at_checked(date.iter().position(|octet| *octet == b' ')?)?;
+    let rest: &[u8; 24] = rest.try_into().ok()?;
+    let [_, one, two, three, b' ', _, _, _, _, b' ', _, _, b':', _, _, b':', _, _, b' ', sign, ..] =
+        rest
+    else {
+        return None;
+    };
+    let sign = match sign {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let (hour, minute, second) =
+        (two_digits(rest, 10)?, two_digits(rest, 13)?, two_digits(rest, 16)?);
+    let (zone_hours, zone_minutes) = (two_digits(rest, 20)?, two_digits(rest, 22)?);
+    let fits = hour < 24 && minute < 60 && second <= 60 && zone_hours < 24 && zone_minutes < 60;
+    let day = match day {
+        [one] => two_digits(&[b'0', *one], 0)?,
+        [_, _] => two_digits(day, 0)?,
+        _ => return None,
+    };
+    fits.then_some(Parts {
+        day: Some(day),
+        month: Some(month(&lower([*one, *two, *three]))?),
+        year: Some(i16::from(two_digits(rest, 5)?) * 100 + i16::from(two_digits(rest, 7)?)),
+        time: Some((hour, minute, second.min(59))),
+        numeric_zone: Some(sign * (i64::from(zone_hours) * 3600 + i64::from(zone_minutes) * 60)),
+        named_zone: None,
+    })
+}
+
+fn lower(letters: [u8; 3]) -> [u8; 3] {
+    letters.map(|letter| letter.to_ascii_lowercase())
+}
+
+/// Reads a date in whatever way it is written.
+fn tolerant(value: &[u8]) -> Option<Timestamp> {
     let mut text = text::ascii(value);
     if let Cow::Owned(rest) = without_comments(&text) {
         text = rest;
@@ -222,6 +275,7 @@ mod tests {
     fn one_instant_written_in_many_ways_is_one_instant() {
         for text in [
             "Fri, 02 Jan 2026 15:04:05 +0100",
+            "2 Jan 2026 15:04:05 +0100",
             "2 Jan 2026 14:04:05 GMT",
             "Fri, 2 Jan 26 14:04:05 UT",
             "2 JAN 2026 09:04:05 EST",
@@ -263,6 +317,21 @@ mod tests {
         #[test]
         fn any_octets_are_a_date_or_none(value: Vec<u8>) {
             let _ = instant(&value);
+        }
+
+        #[test]
+        fn usual_date_is_read_as_any_other_is(
+            value in "[ \t\x0c]?(Fri|fri|FRX|Day|Monday)?,? [ 0-3]?[0-9] (Jan|FEB|Mai|dec) [0-9]{4} \
+                [0-2][0-9]:[0-6][0-9]:[0-6][0-9] [+-][0-2][0-9][0-6][0-9][ \r\x0c]?( \\(CET\\))?",
+            changed in proptest::option::of((0_usize..40, any::<u8>())),
+        ) {
+            let mut value = value.into_bytes();
+            if let Some((at, octet)) = changed
+                && let Some(place) = value.get_mut(at)
+            {
+                *place = octet;
+            }
+            prop_assert_eq!(instant(&value), tolerant(&value));
         }
 
         #[test]

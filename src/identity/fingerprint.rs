@@ -99,8 +99,11 @@ pub fn first_received_date(header: &[u8]) -> Option<Timestamp> {
 fn append_normal(name: &str, value: &[u8], normal: &mut Vec<u8>) {
     match name {
         "message-id" => {
-            let octets = value.iter().copied().map(text::as_ascii).filter(|octet| *octet != b' ');
-            normal.extend(octets.map(|octet| octet.to_ascii_uppercase()));
+            let start = text::append_upper(value, normal);
+            if normal[start..].contains(&b' ') {
+                let id = normal.split_off(start);
+                normal.extend(id.into_iter().filter(|octet| *octet != b' '));
+            }
         }
         "date" => match date::instant(value) {
             Some(instant) => {

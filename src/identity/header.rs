@@ -1,5 +1,6 @@
 //! Splits the octets of a header into fields, whatever shape they came in.
 
+use std::iter;
 use std::ops::Range;
 
 /// Octets of a header that are looked at. Servers pass on headers of any size; what tells messages
@@ -26,9 +27,8 @@ impl<'a> Header<'a> {
         // Whether the line before this one belongs to the last field.
         let mut open = false;
         let mut start = 0;
-        while start < octets.len() {
-            let end =
-                memchr::memchr(ending, &octets[start..]).map_or(octets.len(), |at| start + at);
+        let ends = memchr::memchr_iter(ending, octets).chain(iter::once(octets.len()));
+        for end in ends {
             let line = start..trimmed_end(octets, start, end);
             start = end + 1;
             if line.is_empty() {
@@ -63,9 +63,10 @@ impl<'a> Header<'a> {
 /// The length of the field's name, without blanks before the colon, and where the colon stands; nothing
 /// where the line is no field.
 fn field_name(line: &[u8]) -> Option<(usize, usize)> {
-    let colon = memchr::memchr(b':', line)?;
-    let name = line[..colon].trim_ascii_end();
-    (!name.is_empty() && name.iter().all(u8::is_ascii_graphic)).then_some((name.len(), colon))
+    let name = line.iter().position(|octet| *octet == b':' || !octet.is_ascii_graphic())?;
+    let blanks = line[name..].iter().take_while(|octet| octet.is_ascii_whitespace()).count();
+    let colon = name + blanks;
+    (name > 0 && line.get(colon) == Some(&b':')).then_some((name, colon))
 }
 
 const fn is_blank(octet: u8) -> bool {

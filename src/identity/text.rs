@@ -17,20 +17,45 @@ pub(super) fn append_normal(value: &[u8], normal: &mut Vec<u8>) {
         text.make_ascii_uppercase();
         return normal.extend_from_slice(text.as_bytes());
     }
+    let start = append_upper(value, normal);
+    collapse(normal, start);
+}
+
+/// Appends the octets as ASCII in upper case, without blanks at the ends. Returns where they begin.
+pub(super) fn append_upper(value: &[u8], normal: &mut Vec<u8>) -> usize {
     let start = normal.len();
-    normal.reserve(value.len());
-    let mut is_blank = false;
-    for octet in value.iter().copied().map(as_ascii) {
-        if octet == b' ' {
-            is_blank = normal.len() > start;
-            continue;
-        }
-        if is_blank {
-            normal.push(b' ');
-            is_blank = false;
-        }
-        normal.push(octet.to_ascii_uppercase());
+    normal.extend(trimmed(value).iter().map(|octet| as_ascii(*octet).to_ascii_uppercase()));
+    start
+}
+
+/// Without what counts as a blank at either end.
+pub(super) fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..]
+    | [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = value
+    {
+        value = rest;
     }
+    value
+}
+
+/// Leaves one blank of several in what stands from here on.
+fn collapse(octets: &mut Vec<u8>, start: usize) {
+    let is_second = |before: u8, octet: u8| before == b' ' && octet == b' ';
+    let text = &octets[start..];
+    // Hardly ever are there several. All are looked at, so that many are looked at together.
+    let neighbours = text.iter().zip(text.get(1..).unwrap_or_default());
+    if !neighbours.fold(false, |found, (before, octet)| found | is_second(*before, *octet)) {
+        return;
+    }
+    let mut end = start;
+    for at in start..octets.len() {
+        let octet = octets[at];
+        if end == start || !is_second(octets[end - 1], octet) {
+            octets[end] = octet;
+            end += 1;
+        }
+    }
+    octets.truncate(end);
 }
 
 /// Tells whether an encoded word may begin somewhere.
@@ -227,9 +252,10 @@ mod tests {
     use super::*;
 
     fn normal(value: &[u8]) -> String {
-        let mut normal = Vec::new();
+        // What stood there before is none of its business.
+        let mut normal = b"before ".to_vec();
         append_normal(value, &mut normal);
-        String::from_utf8(normal).unwrap()
+        String::from_utf8(normal).unwrap().strip_prefix("before ").unwrap().to_owned()
     }
 
     #[track_caller]
@@ -246,7 +272,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_without_encoded_words_is_made_normal_as_decoded_text_is(text in "[ \tab=\r\n]{0,30}") {
+        fn text_without_encoded_words_is_made_normal_as_decoded_text_is(
+            text in "[ \tab=\r\n\x0b\x0c]{0,30}",
+        ) {
             prop_assert_eq!(normal(text.as_bytes()), collapsed(&text).to_ascii_uppercase());
         }
     }

@@ -68,12 +68,7 @@ pub(super) fn flag_list(flags: &FlagSet) -> String {
 /// The same, behind what is written already.
 pub(super) fn push_flag_list(line: &mut String, flags: &FlagSet) {
     line.push('(');
-    for (position, flag) in flags.iter().enumerate() {
-        if position > 0 {
-            line.push(' ');
-        }
-        line.push_str(flag.as_str());
-    }
+    flags.push_to(line);
     line.push(')');
 }
 

@@ -287,7 +287,9 @@ impl Gate {
     /// How long the server's pause still is.
     #[must_use]
     pub fn paused_for(&self) -> Duration {
-        lock(&self.0.pause).until.saturating_sub(self.elapsed())
+        let until = lock(&self.0.pause).until;
+        // The time is not asked for each message where there never was one.
+        if until.is_zero() { until } else { until.saturating_sub(self.elapsed()) }
     }
 
     /// Books the time of a pause that is over, whoever waited for its end.

@@ -121,6 +121,40 @@ impl InternalDate {
     /// dates that the calendar has are read; second 60 counts as 59.
     #[must_use]
     pub fn from_wire(octets: &[u8]) -> Option<Self> {
+        Self::from_usual(octets).or_else(|| Self::from_tolerated(octets))
+    }
+
+    /// Reads a date that is written just as the RFC has it.
+    fn from_usual(octets: &[u8]) -> Option<Self> {
+        const BETWEEN: [(usize, u8); 6] =
+            [(2, b'-'), (6, b'-'), (11, b' '), (14, b':'), (17, b':'), (20, b' ')];
+        if octets.len() != WRITTEN_OCTETS - 2
+            || BETWEEN.iter().any(|&(at, between)| octets[at] != between)
+        {
+            return None;
+        }
+        let sign = match octets[21] {
+            b'+' => 1,
+            b'-' => -1,
+            _ => return None,
+        };
+        let number = |at| two_digits(octets, at);
+        let day = if octets[0] == b' ' { two_digits(&[b'0', octets[1]], 0)? } else { number(0)? };
+        let month = MONTHS.iter().position(|name| name.as_bytes() == &octets[3..6])?;
+        let year = i16::from(number(7)?) * 100 + i16::from(number(9)?);
+        let (zone_hours, zone_minutes) = (i16::from(number(22)?), i16::from(number(24)?));
+        let (hour, minute, second) = (number(12)?, number(15)?, number(18)?);
+        if second > 60 || zone_hours >= 24 || zone_minutes >= 60 {
+            return None;
+        }
+        let month = i8::try_from(month).ok()? + 1;
+        let local =
+            jiff::civil::DateTime::new(year, month, day, hour, minute, second.min(59), 0).ok()?;
+        Self::from_local(local, sign * (zone_hours * 60 + zone_minutes))
+    }
+
+    /// Reads a date in any way that is tolerated.
+    fn from_tolerated(octets: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(octets).ok()?;
         let mut parts = text.split_ascii_whitespace();
         let (date, time, zone) = (parts.next()?, parts.next()?, parts.next());
@@ -135,24 +169,27 @@ impl InternalDate {
         if date.next().is_some() || time.next().is_some() {
             return None;
         }
-        let civil = jiff::civil::DateTime::new(
+        let second: i8 = second.parse().ok().filter(|second| (0..=60).contains(second))?;
+        let local = jiff::civil::DateTime::new(
             year.parse().ok()?,
             i8::try_from(month).ok()? + 1,
             day.parse().ok()?,
             hour.parse().ok()?,
             minute.parse().ok()?,
-            0,
+            second.min(59),
             0,
         )
         .ok()?;
-        let second: i64 = second.parse::<u8>().ok().filter(|second| *second <= 60)?.min(59).into();
         let offset_minutes = match zone {
             Some(zone) => zone_minutes(zone)?,
             None => 0,
         };
-        let local = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
-        let instant = local + second - i64::from(offset_minutes) * 60;
-        Some(Self::new(Timestamp(instant), offset_minutes))
+        Self::from_local(local, offset_minutes)
+    }
+
+    fn from_local(local: jiff::civil::DateTime, offset_minutes: i16) -> Option<Self> {
+        let local = jiff::tz::Offset::UTC.to_timestamp(local).ok()?.as_second();
+        Some(Self::new(Timestamp(local - i64::from(offset_minutes) * 60), offset_minutes))
     }
 
     /// Writes the date for an APPEND command, quoted; nothing where it may not be sent as it is.
@@ -171,7 +208,7 @@ impl InternalDate {
         let offset =
             if ZONE_MINUTES.contains(&self.offset_minutes) { self.offset_minutes } else { 0 };
         let local = jiff::Timestamp::from_second(seconds + i64::from(offset) * 60).ok()?;
-        let local = local.to_zoned(jiff::tz::TimeZone::UTC).datetime();
+        let local = jiff::tz::Offset::UTC.to_datetime(local);
         let month = MONTHS.get(usize::try_from(local.month() - 1).ok()?)?;
         let zone = offset.unsigned_abs();
         let mut written = String::with_capacity(WRITTEN_OCTETS);
@@ -194,6 +231,13 @@ impl InternalDate {
         written.push('"');
         Some(written)
     }
+}
+
+/// Reads the number that stands there in two digits; nothing for anything else.
+pub(crate) fn two_digits(octets: &[u8], at: usize) -> Option<i8> {
+    let [ten, one] = octets.get(at..at.checked_add(2)?)? else { return None };
+    let is_number = ten.is_ascii_digit() && one.is_ascii_digit();
+    is_number.then(|| (ten - b'0') * 10 + (one - b'0'))?.try_into().ok()
 }
 
 /// Writes a number below 100 as two digits.
@@ -224,6 +268,8 @@ impl Eq for InternalDate {}
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_795_000_000); // 2026-11-18
@@ -276,6 +322,26 @@ mod tests {
             let date = InternalDate::new(Timestamp(seconds), zone);
             let sent = date.to_append(NOW).unwrap();
             assert_eq!(InternalDate::from_wire(sent.trim_matches('"').as_bytes()), Some(date));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn usual_date_is_read_as_any_other_is(
+            value in "[ 0-3][0-9]-(Jan|feb|Mai|Dec)-[0-9]{4} [0-2][0-9]:[0-6][0-9]:[0-6][0-9] [+-][0-2][0-9][0-6][0-9]",
+            changed in proptest::option::of((0_usize..26, any::<u8>())),
+        ) {
+            let mut value = value.into_bytes();
+            if let Some((at, octet)) = changed {
+                value[at] = octet;
+            }
+            let told = |date: Option<InternalDate>| {
+                date.map(|date| (date.instant(), date.offset_minutes()))
+            };
+            prop_assert_eq!(
+                told(InternalDate::from_wire(&value)),
+                told(InternalDate::from_tolerated(&value))
+            );
         }
     }
 }

@@ -38,15 +38,14 @@ impl Flag {
     /// keywords with characters that an atom cannot hold.
     #[must_use]
     pub fn from_wire(octets: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(octets).ok()?;
-        if let Some(name) = text.strip_prefix('\\') {
-            return [Self::Seen, Self::Answered, Self::Flagged, Self::Deleted, Self::Draft]
-                .into_iter()
-                .find(|flag| flag.as_str()[1..].eq_ignore_ascii_case(name));
+        if octets.starts_with(b"\\") {
+            let is_spelled = |flag: &&Self| flag.as_str().as_bytes().eq_ignore_ascii_case(octets);
+            return SYSTEM.iter().find(is_spelled).cloned();
         }
-        let fits =
-            !text.is_empty() && text.len() <= KEYWORD_OCTETS_MAX && text.bytes().all(is_atom_octet);
-        fits.then(|| Self::Keyword(text.into()))
+        let fits = (1..=KEYWORD_OCTETS_MAX).contains(&octets.len())
+            && octets.iter().copied().all(is_atom_octet);
+        let keyword = std::str::from_utf8(octets).ok().filter(|_| fits)?;
+        Some(Self::Keyword(keyword.into()))
     }
 
     /// The flag as commands and people write it.
@@ -232,6 +231,16 @@ impl FlagSet {
         let system = SYSTEM.iter().enumerate();
         let system = system.filter(|(rank, _)| self.system >> rank & 1 != 0);
         before.iter().chain(system.map(|(_, flag)| flag)).chain(behind)
+    }
+
+    /// Writes the flags with a blank between each two, behind what is written already.
+    pub(crate) fn push_to(&self, text: &mut String) {
+        for (position, flag) in self.iter().enumerate() {
+            if position > 0 {
+                text.push(' ');
+            }
+            text.push_str(flag.as_str());
+        }
     }
 
     /// Flags of this set that `other` lacks.

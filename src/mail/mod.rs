@@ -20,6 +20,7 @@ mod uid_order;
 mod uid_set;
 mod utf7;
 
+pub(crate) use date::two_digits;
 pub use date::{InternalDate, Timestamp};
 pub use flag::{Flag, FlagSet, PermanentFlags};
 pub use name::{FolderName, MailboxId, WireName};

@@ -1,7 +1,6 @@
 //! Single rows of state: read and written inside a transaction of the caller.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::iter;
 
 use rusqlite::CachedStatement;
@@ -145,8 +144,7 @@ impl<'s, 'c> Binding<'s, 'c> {
     fn bind_flags(&mut self, flags: Option<&FlagSet>) -> rusqlite::Result<()> {
         let Some(flags) = flags else { return self.bind(None::<&str>) };
         self.text.clear();
-        // To a string that cannot fail.
-        let _ = write!(self.text, "{flags}");
+        flags.push_to(&mut self.text);
         self.place += 1;
         self.statement.raw_bind_parameter(self.place, self.text.as_str())
     }

@@ -250,11 +250,13 @@ impl<'a> Window<'a> {
         if !self.is_joined_by(message, line) {
             return Ok(false);
         }
-        self.make_room(message.octets)?;
-        // An answer that was read meanwhile may have been the batch's own; and where nothing else is
-        // unanswered, a batch that is full is not waited for.
-        if !self.is_joined_by(message, line) || !self.has_room(message.octets) {
-            return Ok(false);
+        // An answer that is read meanwhile may be the batch's own; and where nothing else is unanswered, a
+        // batch that is full is not waited for.
+        if !self.has_room(message.octets) {
+            self.make_room(message.octets)?;
+            if !self.is_joined_by(message, line) || !self.has_room(message.octets) {
+                return Ok(false);
+            }
         }
         self.put(arguments(message, Literal::NonSynchronising).as_bytes())?;
         self.outcome.pipelined += 1;

@@ -34,6 +34,40 @@ impl<'a> Token<'a> {
     }
 }
 
+/// A blank as these tokens have it: space, tab, line end, form feed.
+const BLANK: u8 = 1;
+/// `(` and `)`.
+const PARENTHESIS: u8 = 2;
+/// `[`.
+const BRACKET: u8 = 4;
+/// `{` and `"`.
+const STRING: u8 = 8;
+
+/// What each octet is: looked up, since every octet of every response is asked.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut octet = 0_u8;
+    loop {
+        kinds[octet as usize] = match octet {
+            _ if octet.is_ascii_whitespace() => BLANK,
+            b'(' | b')' => PARENTHESIS,
+            b'[' => BRACKET,
+            b'{' | b'"' => STRING,
+            _ => 0,
+        };
+        if octet == u8::MAX {
+            break;
+        }
+        octet += 1;
+    }
+    kinds
+};
+
+/// Tells whether an octet is one of these kinds.
+const fn is(octet: u8, kinds: u8) -> bool {
+    KINDS[octet as usize] & kinds != 0
+}
+
 impl<'a> Cursor<'a> {
     pub(in crate::imap) const fn new(octets: &'a [u8]) -> Self {
         Self { rest: octets }
@@ -46,15 +80,18 @@ impl<'a> Cursor<'a> {
 
     /// The next octet after blanks, which stays.
     pub(in crate::imap) fn peek(&mut self) -> Option<u8> {
-        self.rest = self.rest.trim_ascii_start();
-        self.rest.first().copied()
+        while let [octet, rest @ ..] = self.rest {
+            if !is(*octet, BLANK) {
+                return Some(*octet);
+            }
+            self.rest = rest;
+        }
+        None
     }
 
     /// Tells whether a blank, a parenthesis or the end comes next, as it has to after a string.
     pub(in crate::imap) fn is_at_boundary(&self) -> bool {
-        self.rest
-            .first()
-            .is_none_or(|octet| octet.is_ascii_whitespace() || matches!(octet, b'(' | b')'))
+        self.rest.first().is_none_or(|octet| is(*octet, BLANK | PARENTHESIS))
     }
 
     /// Takes the next octet after blanks if it is this one.
@@ -89,13 +126,19 @@ impl<'a> Cursor<'a> {
     /// and a bracket. May be empty.
     pub(in crate::imap) fn word(&mut self) -> &'a [u8] {
         self.peek();
-        self.cut(|octet| octet.is_ascii_whitespace() || matches!(octet, b'(' | b')' | b'['))
+        self.cut(|octet| is(octet, BLANK | PARENTHESIS | BRACKET))
     }
 
     /// The name of a FETCH item: ends where its value begins, with or without a blank, and holds all
     /// that stands in brackets. May be empty.
     pub(in crate::imap) fn item(&mut self) -> &'a [u8] {
         self.peek();
+        let plain = self.rest.iter().position(|octet| KINDS[usize::from(*octet)] != 0);
+        if let Some(end) = plain.filter(|end| self.rest[*end] != b'[') {
+            let (name, rest) = self.rest.split_at(end);
+            self.rest = rest;
+            return name;
+        }
         let (mut in_brackets, mut in_quotes) = (false, false);
         self.cut(|octet| {
             match octet {
@@ -104,8 +147,7 @@ impl<'a> Cursor<'a> {
                 b']' if !in_quotes => in_brackets = false,
                 _ => {}
             }
-            let ends = octet.is_ascii_whitespace() || matches!(octet, b'(' | b')' | b'{' | b'"');
-            !in_brackets && ends
+            !in_brackets && is(octet, BLANK | PARENTHESIS | STRING)
         })
     }
 
@@ -146,7 +188,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn atom(&mut self) -> &'a [u8] {
-        self.cut(|octet| octet.is_ascii_whitespace() || matches!(octet, b'(' | b')'))
+        self.cut(|octet| is(octet, BLANK | PARENTHESIS))
     }
 
     /// A quoted string; one that is not closed ends with the response.
@@ -190,12 +232,13 @@ impl<'a> Cursor<'a> {
 
 /// Reads a number; nothing for anything but digits, and for what 64 bits do not hold.
 pub(in crate::imap) fn number(octets: &[u8]) -> Option<u64> {
-    if octets.is_empty() || !octets.iter().all(u8::is_ascii_digit) {
+    if octets.is_empty() {
         return None;
     }
-    octets
-        .iter()
-        .try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+    octets.iter().try_fold(0_u64, |sum, octet| {
+        let digit = octet.is_ascii_digit().then(|| u64::from(octet - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// Reads a number of 32 bits, as UIDs and counts are.
