@@ -10,9 +10,23 @@ use crate::identity::header::Header;
 use crate::identity::text;
 use crate::mail::Timestamp;
 
+/// Fields of the key.
+const KEY: [&str; 4] = ["message-id", "date", "from", "subject"];
+
 /// Fields of the longer digest, beside the last Received.
 const FULL: [&str; 9] =
     ["date", "from", "to", "cc", "subject", "sender", "reply-to", "in-reply-to", "references"];
+
+/// The lines that servers add on the way.
+const RECEIVED: &str = "received";
+
+/// All of which the longer digest is made.
+const FULL_AND_RECEIVED: [&str; 10] = {
+    let mut all = [RECEIVED; 10];
+    let (full, _) = all.split_at_mut(FULL.len());
+    full.copy_from_slice(&FULL);
+    all
+};
 
 /// Octets that the values of most messages take.
 const FIELDS_OCTETS: usize = 512;
@@ -33,13 +47,13 @@ pub struct Fingerprint {
 /// looked at. [`Basis::Nothing`] where there is no usable Message-ID: [`full`] is asked then.
 #[must_use]
 pub fn fingerprint(header: &[u8]) -> Fingerprint {
-    let header = Header::split(header);
+    let header = Header::split(header, &KEY);
     let is_usable = |octet: &u8| !matches!(text::as_ascii(*octet), b' ' | b'<' | b'>');
     if !header.values("message-id").any(|id| id.iter().any(is_usable)) {
         return Fingerprint::default();
     }
     let mut all = Fields::new("mailferry identity 1 key");
-    for name in ["message-id", "date", "from", "subject"] {
+    for name in KEY {
         all.field(&header, name);
     }
     Fingerprint { digest: all.digest(), basis: Basis::Key }
@@ -53,7 +67,7 @@ pub fn fingerprint(header: &[u8]) -> Fingerprint {
 /// since those above it are added on the way.
 #[must_use]
 pub fn full(header: &[u8]) -> Option<Digest> {
-    let header = Header::split(header);
+    let header = Header::split(header, &FULL_AND_RECEIVED);
     let mut all = Fields::new("mailferry identity 1 headers");
     let mut values = 0;
     for name in FULL {
@@ -62,10 +76,10 @@ pub fn full(header: &[u8]) -> Option<Digest> {
     if values == 0 {
         return None;
     }
-    let received = header.values("received").next_back();
+    let received = header.values(RECEIVED).next_back();
     all.number(usize::from(received.is_some()));
     if let Some(value) = received {
-        all.value("received", value);
+        all.value(RECEIVED, value);
     }
     Some(all.digest())
 }
@@ -74,22 +88,22 @@ pub fn full(header: &[u8]) -> Option<Digest> {
 /// nothing.
 #[must_use]
 pub fn received(header: &[u8]) -> Option<Digest> {
-    let header = Header::split(header);
+    let header = Header::split(header, &[RECEIVED]);
     let mut all = Fields::new("mailferry identity 1 received");
-    (all.field(&header, "received") > 0).then(|| all.digest())
+    (all.field(&header, RECEIVED) > 0).then(|| all.digest())
 }
 
 /// The instant of the first Date field that can be read.
 #[must_use]
 pub fn date_header(header: &[u8]) -> Option<Timestamp> {
-    Header::split(header).values("date").find_map(date::instant)
+    Header::split(header, &["date"]).values("date").find_map(date::instant)
 }
 
 /// The instant of the first Received field, the one that was added last, that has a date which can be
 /// read. The date stands after the last semicolon (RFC 5322 §3.6.7).
 #[must_use]
 pub fn first_received_date(header: &[u8]) -> Option<Timestamp> {
-    Header::split(header).values("received").find_map(|value| {
+    Header::split(header, &[RECEIVED]).values(RECEIVED).find_map(|value| {
         let at = memchr::memrchr(b';', value)?;
         date::instant(&value[at + 1..])
     })

@@ -7,23 +7,23 @@ use std::ops::Range;
 /// apart stands in the first lines.
 const HEADER_OCTETS_MAX: usize = 1 << 20;
 
-/// Fields that most headers have at most.
-const FIELDS: usize = 32;
-
-/// The fields of one header, in their order.
+/// Fields of one header, in their order.
 #[derive(Clone, Debug)]
 pub(super) struct Header<'a> {
     octets: &'a [u8],
-    fields: Vec<(Range<usize>, Range<usize>)>,
+    wanted: &'static [&'static str],
+    /// Each with the place of its name among those that are wanted.
+    fields: Vec<(usize, Range<usize>)>,
 }
 
 impl<'a> Header<'a> {
-    /// Splits a header. Lines end with CR LF or a lone LF; where there is no LF at all, a lone CR ends
-    /// one. An mbox `From ` line, lines without a colon and continuations of nothing are passed over.
-    pub(super) fn split(octets: &'a [u8]) -> Self {
+    /// Splits a header and keeps the fields of these names, which are in lower case. Lines end with CR LF or a
+    /// lone LF; where there is no LF at all, a lone CR ends one. An mbox `From ` line, lines without a colon and
+    /// continuations of nothing are passed over.
+    pub(super) fn split(octets: &'a [u8], wanted: &'static [&'static str]) -> Self {
         let octets = octets.get(..HEADER_OCTETS_MAX).unwrap_or(octets);
         let ending = if octets.contains(&b'\n') { b'\n' } else { b'\r' };
-        let mut fields: Vec<(Range<usize>, Range<usize>)> = Vec::with_capacity(FIELDS);
+        let mut fields: Vec<(usize, Range<usize>)> = Vec::with_capacity(wanted.len() + 1);
         // Whether the line before this one belongs to the last field.
         let mut open = false;
         let mut start = 0;
@@ -41,32 +41,29 @@ impl<'a> Header<'a> {
                 }
                 continue;
             }
-            open = false;
-            if let Some((name, colon)) = field_name(&octets[line.clone()]) {
-                fields.push((line.start..line.start + name, line.start + colon + 1..line.end));
-                open = true;
-            }
+            let text = &octets[line.clone()];
+            let mut names = wanted.iter().enumerate();
+            let field = names.find_map(|(at, name)| Some((at, value_start(text, name)?)));
+            open = field.is_some();
+            fields.extend(field.map(|(at, value)| (at, line.start + value..line.end)));
         }
-        Self { octets, fields }
+        Self { octets, wanted, fields }
     }
 
     /// The values of all fields of this name, in their order, folded as they came.
     pub(super) fn values(&self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
-        let octets = self.octets;
-        self.fields
-            .iter()
-            .filter(move |(own, _)| octets[own.clone()].eq_ignore_ascii_case(name.as_bytes()))
-            .map(move |(_, value)| &octets[value.clone()])
+        let (octets, wanted) = (self.octets, self.wanted);
+        let own = self.fields.iter().filter(move |(at, _)| wanted[*at] == name);
+        own.map(move |(_, value)| &octets[value.clone()])
     }
 }
 
-/// The length of the field's name, without blanks before the colon, and where the colon stands; nothing
-/// where the line is no field.
-fn field_name(line: &[u8]) -> Option<(usize, usize)> {
-    let name = line.iter().position(|octet| *octet == b':' || !octet.is_ascii_graphic())?;
-    let blanks = line[name..].iter().take_while(|octet| octet.is_ascii_whitespace()).count();
-    let colon = name + blanks;
-    (name > 0 && line.get(colon) == Some(&b':')).then_some((name, colon))
+/// Where the value begins, if the line is a field of this name; blanks may stand before the colon.
+fn value_start(line: &[u8], name: &str) -> Option<usize> {
+    let (own, rest) = line.split_at_checked(name.len())?;
+    let blanks = rest.iter().position(|octet| !octet.is_ascii_whitespace())?;
+    let fits = rest[blanks] == b':' && own.eq_ignore_ascii_case(name.as_bytes());
+    fits.then_some(name.len() + blanks + 1)
 }
 
 const fn is_blank(octet: u8) -> bool {
@@ -84,7 +81,7 @@ mod tests {
 
     #[track_caller]
     fn check(header: &[u8], name: &str, expected: &[&str]) {
-        let header = Header::split(header);
+        let header = Header::split(header, &["k1", "k2", "k3"]);
         let values: Vec<String> = header
             .values(name)
             .map(|value| {
@@ -111,12 +108,14 @@ mod tests {
     fn a_continuation_of_nothing_is_passed_over() {
         check(b"  K1: a\nK3: b\nK1: other\n", "k1", &["other"]);
         check(b"junk\n folded\nK1: a\n", "k1", &["a"]);
+        check(b"K1: a\nK9: other\n folded\n", "k1", &["a"]);
     }
 
     #[test]
     fn odd_lines_do_not_hide_their_neighbours() {
         check(b"From a@b Fri Jan  2\nK1: a\n", "k1", &["a"]);
         check(b">From a\nK1 : a\n:x\nno colon\nK2:b\n", "k1", &["a"]);
+        check(b"K1\nK2\n: a\nK 1: b\nK11: c\nK1\t :d\n", "k1", &["d"]);
         check(b"K1: a\rK2: b\r\rK3: c", "k2", &["b"]);
     }
 }

@@ -39,7 +39,7 @@ impl<W: Write> ProgressLines<W> {
     /// Those of the writer.
     pub fn tell(
         &mut self,
-        now: Timestamp,
+        now: impl FnOnce() -> Timestamp,
         run_seconds: u64,
         event: &ApplyEvent<'_>,
     ) -> io::Result<()> {
@@ -73,7 +73,7 @@ impl<W: Write> ProgressLines<W> {
             }
             ApplyEvent::Finished { exit } => format!("finished, exit {exit}"),
         };
-        let label = format!("{} ", self.screen.clock(now));
+        let label = format!("{} ", self.screen.clock(now()));
         hanging(&mut self.out, &label, &text, usize::MAX)?;
         self.out.flush()
     }
