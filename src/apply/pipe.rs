@@ -31,7 +31,7 @@ pub(super) struct Passenger {
     pub flags: FlagSet,
     /// The date that the copy gets.
     pub date: InternalDate,
-    /// The same, as the command line wants it.
+    /// The same, as the command line wants it; empty once the message was handed out.
     pub date_text: String,
     /// Exact octets of the body.
     pub octets: u64,

@@ -165,12 +165,14 @@ mod tests {
         check(b"Mailer \xe9  Daemon", "MAILER X DAEMON");
         check(b"undisclosed-recipients:;", "UNDISCLOSED-RECIPIENTS:;");
         check(b"", "");
+        check(b"\"\"@><", "\"\"@><");
+        check(b"x@\xe9", "x@x");
     }
 
     proptest! {
         #[test]
         fn one_address_is_read_as_it_is_in_a_list(
-            value in "[ab@<>\"\\\\(),;: \t\r\n\x0b\x0c\x1c\x7f]{0,12}|\"[a<>@, (:]{0,4}\" ?[a@<> ]{0,8}",
+            value in "[ab@<>\"\\\\(),;: \t\r\n\x0b\x0c\x1c\x7f\x00\u{e9}]{0,12}|\"[a<>@, (:\u{e9}]{0,4}\" ?[a@<> \u{e9}]{0,8}",
         ) {
             let mut listed = Vec::new();
             append_listed(value.as_bytes(), &mut listed);

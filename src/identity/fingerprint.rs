@@ -13,20 +13,22 @@ use crate::mail::Timestamp;
 /// Fields of the key.
 const KEY: [&str; 4] = ["message-id", "date", "from", "subject"];
 
-/// Fields of the longer digest, beside the last Received.
-const FULL: [&str; 9] =
-    ["date", "from", "to", "cc", "subject", "sender", "reply-to", "in-reply-to", "references"];
-
 /// The lines that servers add on the way.
 const RECEIVED: &str = "received";
 
-/// All of which the longer digest is made.
-const FULL_AND_RECEIVED: [&str; 10] = {
-    let mut all = [RECEIVED; 10];
-    let (full, _) = all.split_at_mut(FULL.len());
-    full.copy_from_slice(&FULL);
-    all
-};
+/// Fields of the longer digest; of the last of them it takes one line.
+const FULL: [&str; 10] = [
+    "date",
+    "from",
+    "to",
+    "cc",
+    "subject",
+    "sender",
+    "reply-to",
+    "in-reply-to",
+    "references",
+    RECEIVED,
+];
 
 /// Octets that the values of most messages take.
 const FIELDS_OCTETS: usize = 512;
@@ -67,10 +69,10 @@ pub fn fingerprint(header: &[u8]) -> Fingerprint {
 /// since those above it are added on the way.
 #[must_use]
 pub fn full(header: &[u8]) -> Option<Digest> {
-    let header = Header::split(header, &FULL_AND_RECEIVED);
+    let header = Header::split(header, &FULL);
     let mut all = Fields::new("mailferry identity 1 headers");
     let mut values = 0;
-    for name in FULL {
+    for name in FULL.into_iter().filter(|name| *name != RECEIVED) {
         values += all.field(&header, name);
     }
     if values == 0 {

@@ -50,9 +50,11 @@ impl<'a> Header<'a> {
         Self { octets, wanted, fields }
     }
 
-    /// The values of all fields of this name, in their order, folded as they came.
+    /// The values of all fields of this name, which is one of those that are wanted, in their order, folded as
+    /// they came.
     pub(super) fn values(&self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         let (octets, wanted) = (self.octets, self.wanted);
+        debug_assert!(wanted.contains(&name), "{name} was not kept");
         let own = self.fields.iter().filter(move |(at, _)| wanted[*at] == name);
         own.map(move |(_, value)| &octets[value.clone()])
     }

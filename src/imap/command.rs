@@ -68,7 +68,8 @@ pub(super) fn flag_list(flags: &FlagSet) -> String {
 /// The same, behind what is written already.
 pub(super) fn push_flag_list(line: &mut String, flags: &FlagSet) {
     line.push('(');
-    flags.push_to(line);
+    // To a string that cannot fail.
+    let _ = flags.write_to(line);
     line.push(')');
 }
 

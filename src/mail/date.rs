@@ -148,9 +148,8 @@ impl InternalDate {
             return None;
         }
         let month = i8::try_from(month).ok()? + 1;
-        let local =
-            jiff::civil::DateTime::new(year, month, day, hour, minute, second.min(59), 0).ok()?;
-        Self::from_local(local, sign * (zone_hours * 60 + zone_minutes))
+        let minute = jiff::civil::DateTime::new(year, month, day, hour, minute, 0, 0).ok()?;
+        Self::from_local(minute, second.min(59).into(), sign * (zone_hours * 60 + zone_minutes))
     }
 
     /// Reads a date in any way that is tolerated.
@@ -169,14 +168,14 @@ impl InternalDate {
         if date.next().is_some() || time.next().is_some() {
             return None;
         }
-        let second: i8 = second.parse().ok().filter(|second| (0..=60).contains(second))?;
-        let local = jiff::civil::DateTime::new(
+        let second = second.parse::<u8>().ok().filter(|second| *second <= 60)?.min(59);
+        let minute = jiff::civil::DateTime::new(
             year.parse().ok()?,
             i8::try_from(month).ok()? + 1,
             day.parse().ok()?,
             hour.parse().ok()?,
             minute.parse().ok()?,
-            second.min(59),
+            0,
             0,
         )
         .ok()?;
@@ -184,11 +183,12 @@ impl InternalDate {
             Some(zone) => zone_minutes(zone)?,
             None => 0,
         };
-        Self::from_local(local, offset_minutes)
+        Self::from_local(minute, second.into(), offset_minutes)
     }
 
-    fn from_local(local: jiff::civil::DateTime, offset_minutes: i16) -> Option<Self> {
-        let local = jiff::tz::Offset::UTC.to_timestamp(local).ok()?.as_second();
+    /// Puts a minute and a second in it into a zone.
+    fn from_local(minute: jiff::civil::DateTime, second: i64, offset_minutes: i16) -> Option<Self> {
+        let local = jiff::tz::Offset::UTC.to_timestamp(minute).ok()?.as_second() + second;
         Some(Self::new(Timestamp(local - i64::from(offset_minutes) * 60), offset_minutes))
     }
 
@@ -288,12 +288,21 @@ mod tests {
     }
 
     #[test]
+    fn last_minute_of_the_calendar_is_a_date() {
+        for text in ["30-Dec-9999 22:00:59 +0000", "30-Dec-9999 22:0:59 +0000"] {
+            assert_eq!(read(text), Some(253_402_207_259), "{text}");
+        }
+        assert_eq!(read("30-Dec-9999 22:01:00 +0000"), None);
+    }
+
+    #[test]
     fn what_the_calendar_lacks_is_no_date() {
         for text in [
             "29-Feb-2023 10:00:00 +0000",
             "32-Foo-2026 10:00:00 +0000",
             "1-Jan-2020 25:00:00 +0000",
             "1-Jan-2020 10:00:61 +0000",
+            "1-Jan-2020 10:00:-0 +0000",
             "NIL",
             "",
             "1-Jan-2020",
@@ -329,7 +338,10 @@ mod tests {
         #[test]
         fn usual_date_is_read_as_any_other_is(
             value in "[ 0-3][0-9]-(Jan|feb|Mai|Dec)-[0-9]{4} [0-2][0-9]:[0-6][0-9]:[0-6][0-9] [+-][0-2][0-9][0-6][0-9]",
-            changed in proptest::option::of((0_usize..26, any::<u8>())),
+            changed in proptest::option::of((
+                0_usize..26,
+                prop_oneof![any::<u8>(), proptest::sample::select(b"+-0 :\t".to_vec())],
+            )),
         ) {
             let mut value = value.into_bytes();
             if let Some((at, octet)) = changed {

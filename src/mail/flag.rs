@@ -233,14 +233,19 @@ impl FlagSet {
         before.iter().chain(system.map(|(_, flag)| flag)).chain(behind)
     }
 
-    /// Writes the flags with a blank between each two, behind what is written already.
-    pub(crate) fn push_to(&self, text: &mut String) {
+    /// Writes the flags with a blank between each two.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`; a string has none.
+    pub(crate) fn write_to(&self, out: &mut impl fmt::Write) -> fmt::Result {
         for (position, flag) in self.iter().enumerate() {
             if position > 0 {
-                text.push(' ');
+                out.write_char(' ')?;
             }
-            text.push_str(flag.as_str());
+            out.write_str(flag.as_str())?;
         }
+        Ok(())
     }
 
     /// Flags of this set that `other` lacks.
@@ -361,13 +366,7 @@ impl JsonSchema for FlagSet {
 /// Blank-separated, as people and commands write a list of flags.
 impl fmt::Display for FlagSet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, flag) in self.iter().enumerate() {
-            if position > 0 {
-                formatter.write_str(" ")?;
-            }
-            flag.fmt(formatter)?;
-        }
-        Ok(())
+        self.write_to(formatter)
     }
 }
 

@@ -32,7 +32,8 @@ impl<W: Write> ProgressLines<W> {
         Self { out, screen, messages: 0, octets: 0, clock: None }
     }
 
-    /// Tells what happened at `now`, so many seconds of the monotonic clock after the run began.
+    /// Tells what happened so many seconds of the monotonic clock after the run began; the time of day is asked
+    /// for only where a line is written.
     ///
     /// # Errors
     ///

@@ -144,7 +144,8 @@ impl<'s, 'c> Binding<'s, 'c> {
     fn bind_flags(&mut self, flags: Option<&FlagSet>) -> rusqlite::Result<()> {
         let Some(flags) = flags else { return self.bind(None::<&str>) };
         self.text.clear();
-        flags.push_to(&mut self.text);
+        // To a string that cannot fail.
+        let _ = flags.write_to(&mut self.text);
         self.place += 1;
         self.statement.raw_bind_parameter(self.place, self.text.as_str())
     }

@@ -133,7 +133,8 @@ impl<'a> Cursor<'a> {
     /// that stands in brackets. May be empty.
     pub(in crate::imap) fn item(&mut self) -> &'a [u8] {
         self.peek();
-        let plain = self.rest.iter().position(|octet| KINDS[usize::from(*octet)] != 0);
+        let plain =
+            self.rest.iter().position(|octet| is(*octet, BLANK | PARENTHESIS | BRACKET | STRING));
         if let Some(end) = plain.filter(|end| self.rest[*end] != b'[') {
             let (name, rest) = self.rest.split_at(end);
             self.rest = rest;
