@@ -240,8 +240,10 @@ impl Pipe {
 
     /// Takes the beginning of the next message of this part, waited for as `wait` says.
     pub(super) fn next(&self, wait: Wait) -> Option<Passenger> {
-        // The time is not asked for a message that is there.
-        let mut until = None;
+        let until = match wait {
+            Wait::For(time) => Some(Instant::now() + time),
+            Wait::No | Wait::UntilEnd => None,
+        };
         let mut inner = self.lock();
         loop {
             if let Some(Piece::PartEnd) = inner.pieces.front() {
@@ -253,13 +255,7 @@ impl Pipe {
                 Some(Piece::Octets(..) | Piece::End(_) | Piece::Lost | Piece::PartEnd) => {}
                 None if inner.closed || wait == Wait::No => return None,
                 None => {
-                    let left = match wait {
-                        Wait::For(time) => {
-                            let now = Instant::now();
-                            Some(until.get_or_insert(now + time).saturating_duration_since(now))
-                        }
-                        Wait::No | Wait::UntilEnd => None,
-                    };
+                    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
                     if left == Some(Duration::ZERO) {
                         return None;
                     }

@@ -93,7 +93,7 @@ fn teller(screen: Screen, clock: &SharedClock) -> Tell {
         };
         let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
         // Nothing can be done about a closed stderr, and nothing hangs on it.
-        let _ = lines.tell(validate::now, clock.elapsed().as_secs(), &event);
+        let _ = lines.tell(validate::now(), clock.elapsed().as_secs(), &event);
     })
 }
 

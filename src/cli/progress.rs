@@ -30,7 +30,7 @@ impl<'a> Progress<'a> {
 
     fn tell(&mut self, event: &ApplyEvent<'_>) {
         // Nothing can be done about a closed stderr, and nothing hangs on it.
-        let _ = self.lines.tell(validate::now, self.clock.elapsed().as_secs(), event);
+        let _ = self.lines.tell(validate::now(), self.clock.elapsed().as_secs(), event);
     }
 
     fn advanced(&mut self) {

@@ -16,7 +16,7 @@ const KEY: [&str; 4] = ["message-id", "date", "from", "subject"];
 /// The lines that servers add on the way.
 const RECEIVED: &str = "received";
 
-/// Fields of the longer digest; of the last of them it takes one line.
+/// Fields of the longer digest, which takes one line of the last of them and all of the others.
 const FULL: [&str; 10] = [
     "date",
     "from",
@@ -72,7 +72,8 @@ pub fn full(header: &[u8]) -> Option<Digest> {
     let header = Header::split(header, &FULL);
     let mut all = Fields::new("mailferry identity 1 headers");
     let mut values = 0;
-    for name in FULL.into_iter().filter(|name| *name != RECEIVED) {
+    let [whole @ .., _] = FULL;
+    for name in whole {
         values += all.field(&header, name);
     }
     if values == 0 {

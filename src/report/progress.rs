@@ -32,15 +32,14 @@ impl<W: Write> ProgressLines<W> {
         Self { out, screen, messages: 0, octets: 0, clock: None }
     }
 
-    /// Tells what happened so many seconds of the monotonic clock after the run began; the time of day is asked
-    /// for only where a line is written.
+    /// Tells what happened at `now`, so many seconds of the monotonic clock after the run began.
     ///
     /// # Errors
     ///
     /// Those of the writer.
     pub fn tell(
         &mut self,
-        now: impl FnOnce() -> Timestamp,
+        now: Timestamp,
         run_seconds: u64,
         event: &ApplyEvent<'_>,
     ) -> io::Result<()> {
@@ -74,7 +73,7 @@ impl<W: Write> ProgressLines<W> {
             }
             ApplyEvent::Finished { exit } => format!("finished, exit {exit}"),
         };
-        let label = format!("{} ", self.screen.clock(now()));
+        let label = format!("{} ", self.screen.clock(now));
         hanging(&mut self.out, &label, &text, usize::MAX)?;
         self.out.flush()
     }

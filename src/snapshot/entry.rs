@@ -25,23 +25,14 @@ pub struct FlagsId(u32);
 pub struct FlagTable {
     sets: BTreeMap<FlagsId, FlagSet>,
     ids: BTreeMap<FlagSet, FlagsId>,
-    /// The one that was asked for last: neighbours are often alike.
-    last: Option<FlagsId>,
 }
 
 impl FlagTable {
     /// Returns the number of a set, the same for equal sets.
     pub fn id(&mut self, flags: &FlagSet) -> FlagsId {
-        if let Some(last) = self.last.filter(|last| self.get(*last) == flags) {
-            return last;
+        if let Some(&id) = self.ids.get(flags) {
+            return id;
         }
-        let known = self.ids.get(flags).copied();
-        let id = known.unwrap_or_else(|| self.add(flags));
-        self.last = Some(id);
-        id
-    }
-
-    fn add(&mut self, flags: &FlagSet) -> FlagsId {
         let digest = blake3::hash(flags.to_string().to_ascii_lowercase().as_bytes());
         let [first, second, third, fourth, ..] = *digest.as_bytes();
         let mut id = FlagsId(u32::from_le_bytes([first, second, third, fourth]));

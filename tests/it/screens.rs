@@ -397,7 +397,7 @@ fn progress_without_a_terminal_is_a_line_a_folder_a_fault_and_a_minute() {
     let mut lines = ProgressLines::new(&mut out, screen());
     for (seconds, event) in events {
         let now = Timestamp::from_seconds(1_795_205_162).plus(i64::try_from(seconds).unwrap());
-        lines.tell(|| now, seconds, &event).unwrap();
+        lines.tell(now, seconds, &event).unwrap();
     }
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
@@ -410,7 +410,7 @@ fn time_left_is_not_told_before_anything_is_measured() {
     let started = ApplyEvent::Started { plan: &plan, messages: 10, octets: 1_000_000 };
     let found = ApplyEvent::Advanced { messages: 5, octets: 500_000, sent_octets: 0 };
     for (seconds, event) in [(0, started), (0, found), (90, found)] {
-        lines.tell(|| Timestamp::from_seconds(0), seconds, &event).unwrap();
+        lines.tell(Timestamp::from_seconds(0), seconds, &event).unwrap();
     }
     let out = String::from_utf8(out).unwrap();
     assert!(out.ends_with("5 of 10 messages, 488 KiB of 977 KiB\n"), "{out}");
@@ -545,7 +545,7 @@ fn hostile_names_and_replies_are_harmless_in_every_other_screen() {
         ApplyEvent::Waiting { seconds: 1, why: "\u{1b}[2J" },
         ApplyEvent::FolderDone { name: &hostile, copied: 1, items: 0 },
     ] {
-        lines.tell(|| Timestamp::from_seconds(0), 0, &event).unwrap();
+        lines.tell(Timestamp::from_seconds(0), 0, &event).unwrap();
     }
     let found = String::from_utf8(out).unwrap();
     assert_eq!(found.lines().count(), 3);
