@@ -23,6 +23,9 @@ use crate::support::proxy::Way;
 /// What a slow line lets through, in octets a second.
 const SLOW: u64 = 1_500_000;
 
+/// How often loopback may be slow before that is no accident.
+const ATTEMPTS: usize = 10;
+
 impl Watched {
     /// The same with a line for both ends.
     fn says(mut self, line: &str) -> Self {
@@ -133,19 +136,25 @@ fn line_that_proves_slow_in_the_middle_of_writing_is_compressed_from_there_on() 
 }
 
 #[test]
-fn loopback_is_measured_and_left_as_it_is() {
+fn loopback_is_found_to_be_near_and_left_as_it_is() {
     let servers = Servers::compressing();
     fill_folders(&servers, 3, 30);
-    let watched = servers.watched(ANN, ANN).says("limits.connections = 1\n");
-    watched.job.plan();
-    let told = compression(&watched.job.apply().ends(0));
-    for side in ["source", "destination"] {
-        assert_eq!(told[side]["on"], false, "{told}");
-        // On a busy machine answers may take so long that the line is measured.
-        let why = told[side]["why"].as_str().unwrap();
-        assert!(["near", "line"].contains(&why), "{told}");
-    }
-    assert_eq!(asked(&watched.source) + asked(&watched.destination), 0);
+    // Where other tests keep the processors busy, answers may take as long as those of a line.
+    let is_near = (0..ATTEMPTS).any(|attempt| {
+        let watched = servers.watched(ANN, &format!("user{attempt}"));
+        let watched = watched.says("limits.connections = 1\n");
+        watched.job.plan();
+        let told = compression(&watched.job.apply().ends(0));
+        measured(&told.to_string());
+        [("source", &watched.source), ("destination", &watched.destination)]
+            .map(|(side, proxy)| {
+                assert_eq!(told[side]["on"], asked(proxy) > 0, "{side}: {told}");
+                told[side]["why"] == "near" && asked(proxy) == 0
+            })
+            .iter()
+            .all(|is_near| *is_near)
+    });
+    assert!(is_near);
 }
 
 #[test]
