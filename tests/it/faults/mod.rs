@@ -174,8 +174,11 @@ fn run(ground: &Ground, schedule: &Schedule) -> Result<Vec<Kind>, String> {
             demand!(missing.is_empty(), schedule, "no row: {missing:?}\n{}", told.join("\n"));
         }
         // Only the run that copies is disturbed, and the last one only if it must be.
-        destination.make_room();
-        if has_struck(&[&source, &destination], schedule) {
+        let struck = has_struck(&[&source, &destination], schedule);
+        if struck || destination.took().contains(&Kind::Quota) {
+            destination.make_room();
+        }
+        if struck {
             destination.disarm();
             source.disarm();
         }

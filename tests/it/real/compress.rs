@@ -11,6 +11,7 @@ use crate::real::mailbox::fill;
 use crate::real::mailbox::leave_a_gap;
 use crate::real::mailbox::measured;
 use crate::real::mailbox::put;
+use crate::real::mailbox::succeeds_where_loopback_is_near;
 use crate::support::census::Census;
 use crate::support::job::Ran;
 use crate::support::mail;
@@ -22,9 +23,6 @@ use crate::support::proxy::Way;
 
 /// What a slow line lets through, in octets a second.
 const SLOW: u64 = 1_500_000;
-
-/// How often loopback may be slow before that is no accident.
-const ATTEMPTS: usize = 10;
 
 impl Watched {
     /// The same with a line for both ends.
@@ -118,9 +116,10 @@ fn slow_line_is_measured_and_then_compressed() {
 #[test]
 fn line_that_proves_slow_in_the_middle_of_writing_is_compressed_from_there_on() {
     let servers = Servers::compressing();
-    let expected = fill_folders(&servers, 1, 800);
+    let expected = fill_folders(&servers, 1, 500);
     let delay = Duration::from_millis(5);
-    let slow = Flow { delay, rate_up: Some(6_000_000), ..Flow::default() };
+    // A quarter of what is worth it: a busy machine waits for octets that are there, which counts as speed.
+    let slow = Flow { delay, rate_up: Some(3_000_000), ..Flow::default() };
     let watched = servers.watched_with(ANN, ANN, Flow::default(), slow);
     let watched = watched.says("limits.connections = 1\n");
     watched.job.plan();
@@ -131,7 +130,7 @@ fn line_that_proves_slow_in_the_middle_of_writing_is_compressed_from_there_on() 
     assert_eq!((&told["on"], &told["why"]), (&true.into(), &"line".into()));
     // One folder, and all of it is one pass: there is no other moment to begin.
     assert_eq!(asked(&watched.destination), 1);
-    assert!(sent < 38_000_000, "{sent}");
+    assert!(sent < 24_000_000, "{sent}");
     expected.is_that_of(&Census::of(&servers.new, ANN), ANN);
 }
 
@@ -139,22 +138,18 @@ fn line_that_proves_slow_in_the_middle_of_writing_is_compressed_from_there_on() 
 fn loopback_is_found_to_be_near_and_left_as_it_is() {
     let servers = Servers::compressing();
     fill_folders(&servers, 3, 30);
-    // Where other tests keep the processors busy, answers may take as long as those of a line.
-    let is_near = (0..ATTEMPTS).any(|attempt| {
-        let watched = servers.watched(ANN, &format!("user{attempt}"));
-        let watched = watched.says("limits.connections = 1\n");
+    succeeds_where_loopback_is_near(|user| {
+        let watched = servers.watched(ANN, user).says("limits.connections = 1\n");
         watched.job.plan();
         let told = compression(&watched.job.apply().ends(0));
         measured(&told.to_string());
-        [("source", &watched.source), ("destination", &watched.destination)]
-            .map(|(side, proxy)| {
-                assert_eq!(told[side]["on"], asked(proxy) > 0, "{side}: {told}");
-                told[side]["why"] == "near" && asked(proxy) == 0
-            })
-            .iter()
-            .all(|is_near| *is_near)
+        let ends = [("source", &watched.source), ("destination", &watched.destination)];
+        let are_near = ends.map(|(side, proxy)| {
+            assert_eq!(told[side]["on"], asked(proxy) > 0, "{side}: {told}");
+            told[side]["why"] == "near" && asked(proxy) == 0
+        });
+        are_near == [true; 2]
     });
-    assert!(is_near);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::real::mailbox::Servers;
 use crate::real::mailbox::Watched;
 use crate::real::mailbox::leave_a_gap;
 use crate::real::mailbox::put;
+use crate::real::mailbox::succeeds_where_loopback_is_near;
 use crate::support::census::Census;
 use crate::support::job::End;
 use crate::support::job::Job;
@@ -267,13 +268,15 @@ fn no_more_connections_are_open_at_once_than_declared_or_processors_where_nobody
     let servers = Servers::start();
     let expected = fill_folders(&servers, ANN);
     let processors = std::thread::available_parallelism().unwrap().get();
-    let mut silent = servers.watched(ANN, "silent");
-    silent.job.source.connections = None;
-    silent.job.destination.connections = None;
-    silent.job.write();
-    silent.job.plan();
-    silent.job.apply().ends(0);
-    assert_eq!(usize::try_from(silent.source.most_open()).unwrap(), processors.min(4));
+    succeeds_where_loopback_is_near(|user| {
+        let mut silent = servers.watched(ANN, user);
+        silent.job.source.connections = None;
+        silent.job.destination.connections = None;
+        silent.job.write();
+        silent.job.plan();
+        silent.job.apply().ends(0);
+        usize::try_from(silent.source.most_open()).unwrap() == processors.min(4)
+    });
     for (user, source, destination, most) in [
         ("four", "", "", 4),
         ("two", "", "limits.connections = 2\n", 2),

@@ -122,6 +122,16 @@ pub(super) fn leave_a_gap(client: &mut Client) {
     client.remove("INBOX", &uid.to_string());
 }
 
+/// How often loopback may be slow before that is no accident.
+const ATTEMPTS: usize = 10;
+
+/// Tries something that takes loopback to be near with one new account after the other, until it succeeds:
+/// where other tests keep the processors busy, both answers that come before login may take as long as those
+/// of a line.
+pub(super) fn succeeds_where_loopback_is_near(mut attempt: impl FnMut(&str) -> bool) {
+    assert!((0..ATTEMPTS).any(|number| attempt(&format!("near{number}"))));
+}
+
 /// Puts a message into a folder.
 pub(super) fn put(client: &mut Client, folder: &str, mail: &mail::Mail) -> u64 {
     client.append(folder, &mail.flags, Some(&mail.date), &mail.octets).unwrap()
