@@ -35,7 +35,7 @@ const TOGETHER: u32 = 12;
 const ROUNDS: usize = 6;
 
 /// How often what is not disturbed is tried, where no server answers in time.
-const TRIES: usize = 5;
+const TRIES: usize = 20;
 
 const USER: &str = "ann";
 
