@@ -123,7 +123,7 @@ pub(super) fn leave_a_gap(client: &mut Client) {
 }
 
 /// How often loopback may be slow before that is no accident.
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: usize = 30;
 
 /// Tries something that takes loopback to be near with one new account after the other, until it succeeds:
 /// where other tests keep the processors busy, both answers that come before login may take as long as those
