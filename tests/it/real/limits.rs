@@ -275,7 +275,10 @@ fn no_more_connections_are_open_at_once_than_declared_or_processors_where_nobody
         silent.job.write();
         silent.job.plan();
         silent.job.apply().ends(0);
-        usize::try_from(silent.source.most_open()).unwrap() == processors.min(4)
+        expected.is_that_of(&Census::of(&servers.new, user), user);
+        let most = [&silent.source, &silent.destination].map(Proxy::most_open);
+        assert!(most.iter().all(|most| *most <= 4), "{most:?}");
+        usize::try_from(most[0]).unwrap() == processors.min(4)
     });
     for (user, source, destination, most) in [
         ("four", "", "", 4),

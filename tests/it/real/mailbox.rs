@@ -129,7 +129,8 @@ const ATTEMPTS: usize = 30;
 /// where other tests keep the processors busy, both answers that come before login may take as long as those
 /// of a line.
 pub(super) fn succeeds_where_loopback_is_near(mut attempt: impl FnMut(&str) -> bool) {
-    assert!((0..ATTEMPTS).any(|number| attempt(&format!("near{number}"))));
+    let succeeded = (0..ATTEMPTS).any(|number| attempt(&format!("near{number}")));
+    assert!(succeeded, "not near in {ATTEMPTS} attempts");
 }
 
 /// Puts a message into a folder.
